@@ -1,0 +1,1 @@
+"""Receivables on chain: contracts, their typed gateway, the event indexer, receivable features."""

@@ -1,0 +1,1 @@
+"""Leased equipment: telemetry in, device state, rules, alerts, usage-based rent, features."""

@@ -1,0 +1,1 @@
+"""What runs at the coordinator (`coordinator`) and at the bank's scoring desk (`desk`)."""

@@ -1,0 +1,1 @@
+"""Channels: drivers that carry a session machine's frames between this party and the others."""

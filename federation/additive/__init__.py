@@ -1,0 +1,1 @@
+"""The additive default model: weights held by their owners, block-Newton turns between parties."""

@@ -1,0 +1,19 @@
+"""Private linear maps: one party holds a matrix D, the other vectors v, one of them learns D·v.
+
+Two implementations behind one interface (`interface.py`): `lattice` (fast, from 4,096 borrowers on)
+and `elgamal` (ristretto255, for few borrowers and as the cross-check).
+"""
+
+from federation.linear_maps.choice import feature_side, label_side, scheme_for
+from federation.linear_maps.interface import Direction, FeatureSide, LabelSide
+from federation.linear_maps.one_hot import OneHotMatrix
+
+__all__ = [
+    "Direction",
+    "FeatureSide",
+    "LabelSide",
+    "OneHotMatrix",
+    "feature_side",
+    "label_side",
+    "scheme_for",
+]

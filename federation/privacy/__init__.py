@@ -1,0 +1,1 @@
+"""Differential privacy: mechanisms, the accountant, and the ledger that remembers across runs."""

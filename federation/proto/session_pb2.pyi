@@ -48,14 +48,16 @@ class Envelope(_message.Message):
     def __init__(self, session: _Optional[str] = ..., sender: _Optional[str] = ..., recipient: _Optional[str] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., blinded_ids: _Optional[_Union[BlindedIds, _Mapping]] = ..., reblinded_ids: _Optional[_Union[ReblindedIds, _Mapping]] = ..., aligned_rows: _Optional[_Union[AlignedRows, _Mapping]] = ..., map_offer: _Optional[_Union[MapOffer, _Mapping]] = ..., map_seed: _Optional[_Union[MapSeed, _Mapping]] = ..., hint_block: _Optional[_Union[HintBlock, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., partial_scores: _Optional[_Union[PartialScores, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "software", "mask_public_key")
+    __slots__ = ("protocol_version", "software", "mask_public_key", "features")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     MASK_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     software: str
     mask_public_key: bytes
-    def __init__(self, protocol_version: _Optional[int] = ..., software: _Optional[str] = ..., mask_public_key: _Optional[bytes] = ...) -> None: ...
+    features: int
+    def __init__(self, protocol_version: _Optional[int] = ..., software: _Optional[str] = ..., mask_public_key: _Optional[bytes] = ..., features: _Optional[int] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("protocol_version", "plan_json", "mask_public_keys")
@@ -155,16 +157,28 @@ class Answer(_message.Message):
     def __init__(self, query_id: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
 
 class Sums(_message.Message):
-    __slots__ = ("query_id", "values", "total", "curvature")
+    __slots__ = ("query_id", "values", "total", "scale", "base_rate", "curvature", "fold_share", "smoothness", "ridge", "noise_sigma")
     QUERY_ID_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    BASE_RATE_FIELD_NUMBER: _ClassVar[int]
     CURVATURE_FIELD_NUMBER: _ClassVar[int]
+    FOLD_SHARE_FIELD_NUMBER: _ClassVar[int]
+    SMOOTHNESS_FIELD_NUMBER: _ClassVar[int]
+    RIDGE_FIELD_NUMBER: _ClassVar[int]
+    NOISE_SIGMA_FIELD_NUMBER: _ClassVar[int]
     query_id: int
     values: bytes
     total: int
+    scale: float
+    base_rate: float
     curvature: float
-    def __init__(self, query_id: _Optional[int] = ..., values: _Optional[bytes] = ..., total: _Optional[int] = ..., curvature: _Optional[float] = ...) -> None: ...
+    fold_share: float
+    smoothness: float
+    ridge: float
+    noise_sigma: float
+    def __init__(self, query_id: _Optional[int] = ..., values: _Optional[bytes] = ..., total: _Optional[int] = ..., scale: _Optional[float] = ..., base_rate: _Optional[float] = ..., curvature: _Optional[float] = ..., fold_share: _Optional[float] = ..., smoothness: _Optional[float] = ..., ridge: _Optional[float] = ..., noise_sigma: _Optional[float] = ...) -> None: ...
 
 class PartialScores(_message.Message):
     __slots__ = ("round", "part", "values")
@@ -177,20 +191,18 @@ class PartialScores(_message.Message):
     def __init__(self, round: _Optional[int] = ..., part: _Optional[str] = ..., values: _Optional[bytes] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("round", "stop", "best_round", "step", "reason", "penalty")
+    __slots__ = ("round", "stop", "best_round", "step", "reason")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     BEST_ROUND_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    PENALTY_FIELD_NUMBER: _ClassVar[int]
     round: int
     stop: bool
     best_round: int
     step: float
     reason: str
-    penalty: float
-    def __init__(self, round: _Optional[int] = ..., stop: _Optional[bool] = ..., best_round: _Optional[int] = ..., step: _Optional[float] = ..., reason: _Optional[str] = ..., penalty: _Optional[float] = ...) -> None: ...
+    def __init__(self, round: _Optional[int] = ..., stop: _Optional[bool] = ..., best_round: _Optional[int] = ..., step: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Closing(_message.Message):
     __slots__ = ("model_digest",)

@@ -10,11 +10,12 @@ name whatever is foreign, repeated, out of order or of another kind than the rol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from federation.errors import ProtocolError
+from federation.privacy.accountant import LabelRelease
 from federation.proto.session_pb2 import Envelope
 from federation.session.wire import decode, encode
 
@@ -47,7 +48,14 @@ class Progress:
     detail: str = ""
 
 
-Step = Send | Receive | Progress
+@dataclass(frozen=True)
+class Release:
+    """Sums over labels are about to leave: enter them in the ledger first, or refuse."""
+
+    release: LabelRelease
+
+
+Step = Send | Receive | Progress | Release
 # A role yields steps; a `Receive` evaluates to the message body it waited for.
 Role = Generator[Step, object, Result]
 
@@ -72,9 +80,11 @@ class Machine(Generic[Result]):
         role: the generator that is this party's protocol.
         on_sent: called for every message that leaves, before it leaves (disclosure log).
         on_progress: called for every `Progress` step.
+        on_release: called for every `Release` step; it raises where the budget has no room.
 
-    Use `start()` once, then `receive(frame)` for every frame that arrives; both return the frames
-    to deliver as `(recipient, bytes)`. `finished` and `result` say how it ended.
+    Use `start()` once, then `receive(frame)` for every frame that arrives; both yield the frames
+    to deliver as `(recipient, bytes)`, each as soon as it is made, and must be consumed to the end.
+    `finished` and `result` say how it ended.
     """
 
     party: str
@@ -82,6 +92,7 @@ class Machine(Generic[Result]):
     role: Role[Result]
     on_sent: Callable[[Sent], None] = lambda sent: None
     on_progress: Callable[[Progress], None] = lambda progress: None
+    on_release: Callable[[LabelRelease], None] = lambda release: None
     finished: bool = False
     _result: Result | None = None
     _waiting: Receive | None = None
@@ -103,17 +114,17 @@ class Machine(Generic[Result]):
             return "nothing"
         return f"'{self._waiting.kind}' from {self._waiting.sender}"
 
-    def start(self) -> list[tuple[str, bytes]]:
-        """Run the role up to its first wait; returns the frames to deliver."""
+    def start(self) -> Iterator[tuple[str, bytes]]:
+        """Run the role up to its first wait; yields the frames to deliver."""
         return self._advance(None)
 
-    def receive(self, frame: bytes) -> list[tuple[str, bytes]]:
-        """Take one frame that arrived; returns the frames to deliver because of it."""
+    def receive(self, frame: bytes) -> Iterator[tuple[str, bytes]]:
+        """Take one frame that arrived; yields the frames to deliver because of it."""
         envelope = decode(frame)
         self._admit(envelope)
         self._inbox.setdefault(envelope.sender, deque()).append(envelope)
         body = self._take()
-        return [] if body is None else self._advance(body)
+        return iter(()) if body is None else self._advance(body)
 
     def _admit(self, envelope: Envelope) -> None:
         """Refuse what is not the next message of this session from that sender to this party."""
@@ -159,25 +170,26 @@ class Machine(Generic[Result]):
         self._waiting = None
         return getattr(envelope, kind)  # type: ignore[no-any-return]
 
-    def _advance(self, value: object | None) -> list[tuple[str, bytes]]:
-        frames: list[tuple[str, bytes]] = []
+    def _advance(self, value: object | None) -> Iterator[tuple[str, bytes]]:
         while True:
             try:
                 step = self.role.send(value)
             except StopIteration as end:
                 self.finished = True
                 self._result = end.value
-                return frames
+                return
             value = None
             if isinstance(step, Send):
-                frames.append(self._seal(step))
+                yield self._seal(step)
             elif isinstance(step, Progress):
                 self.on_progress(step)
+            elif isinstance(step, Release):
+                self.on_release(step.release)
             else:
                 self._waiting = step
                 value = self._take()
                 if value is None:
-                    return frames
+                    return
 
     def _seal(self, step: Send) -> tuple[str, bytes]:
         sequence = self._sent.get(step.recipient, 0)

@@ -1,0 +1,89 @@
+"""The Flower ClientApp of a party: says who it is, and takes part in a session.
+
+A party's process learns which party it is from its node's configuration (`party`, `federation`), or,
+in Flower's simulation, from the federation file that the environment names and its partition. No
+state lives in globals: in simulation, nodes share processes from one message to the next.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from clients.channels.stream import StreamChannel, told
+from clients.federation_file import FederationConfig, read_federation
+from clients.party import PartyJob, PartyRun, summary_text
+from clients.plan import epsilon_budget, session_plan
+from federation.errors import InputError, VeilscoreError
+
+# Set by whoever runs all parties on one machine; never in a deployment.
+SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
+
+app = ClientApp()
+log = logging.getLogger("veilscore.party")
+
+
+def _identity(context: Context) -> tuple[FederationConfig, str]:
+    """The federation file of this node, and the party that it is."""
+    path = context.node_config.get("federation") or os.environ.get(SIMULATION_FEDERATION)
+    if not path:
+        raise InputError(
+            "this node does not know its federation: start it with "
+            "--node-config 'party=\"NAME\" federation=\"PATH\"'"
+        )
+    config = read_federation(Path(str(path)))
+    party = context.node_config.get("party")
+    if party is None:
+        party = config.parties[int(context.node_config["partition-id"])].name
+    return config, config.party(str(party)).name
+
+
+@app.query("party")
+def party_name(message: Message, context: Context) -> Message:
+    """Tell the coordinator which party this node is."""
+    _, party = _identity(context)
+    return Message(RecordDict({"party": ConfigRecord({"name": party})}), reply_to=message)
+
+
+@app.train("session")
+def take_part(message: Message, context: Context) -> Message:
+    """Take part in one session: one stream to the relay, held until the session ends."""
+    simulated = SIMULATION_FEDERATION in os.environ
+    try:
+        _take_part(dict(message.content["session"]), context, simulated)
+        record = ConfigRecord({"sentence": ""})
+    except VeilscoreError as error:
+        log.error("%s", error)
+        record = ConfigRecord({"sentence": told(error, simulated), "kind": type(error).__name__})
+    return Message(RecordDict({"outcome": record}), reply_to=message)
+
+
+def _take_part(asked: dict[str, Any], context: Context, simulated: bool) -> None:
+    config, party = _identity(context)
+    if asked["party"] != party:
+        raise InputError(f"the coordinator took this node for '{asked['party']}'; it is '{party}'")
+    is_label_party = party == config.label_party.name
+    session = str(asked["session"])
+    overrides = json.loads(str(asked["trainings"]))
+    job = PartyJob(
+        run=str(asked["run"]),
+        session=session,
+        manifest=config.manifest_of(party),
+        label_party=config.label_party.name,
+        output=config.output / str(asked["run"]) / party,
+        plan=session_plan(config, session, overrides) if is_label_party else None,
+        split_column=config.split.column if is_label_party else None,
+        epsilon_budget=epsilon_budget(config) if is_label_party else None,
+    )
+    channel = StreamChannel(str(asked["address"]), bytes(asked["ticket"]), tell_inputs=simulated)
+    run = PartyRun(job, on_progress=channel.note)
+    try:
+        channel.run(run.machine, lambda: summary_text(run.finish()))
+    finally:
+        run.close()

@@ -1,0 +1,374 @@
+"""A party's manifest: what a party brings to a federation, in one TOML file that stays with it.
+
+[party]
+name = "bank"
+role = "label"                   # "label": holds the outcomes; "feature": features only
+
+[source]
+path = "borrowers.csv"           # CSV or Parquet, relative to this file
+
+[ids]
+column = "borrower_id"
+rule = "strip"                   # the same rule at every party of the federation
+
+[label]                          # the label party only
+column = "defaulted"
+positive = 1
+
+[features]
+age = { kind = "numeric", unit = "years", minimum = 18, maximum = 120 }
+region = "categorical"           # short for { kind = "categorical" }
+
+[features.payments]              # a group: many columns declared alike
+columns = ["paid_may", "paid_june"]
+kind = "numeric"
+unit = "NTD"
+missing = [-999]
+label = "amount paid ({column})"
+summaries = ["mean", "max", "min", "std"]   # of the group's columns, each one more feature
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from clients.series import Series, Summary
+from clients.settings_file import Section, read_toml, suggest
+from federation.errors import InputError
+from federation.identifiers import IdentifierRule
+from federation.schema import FeatureKind, FeatureSpec
+
+SOURCE_FORMATS = (".csv", ".parquet")
+_PARTY_NAME_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+class PartyRole(StrEnum):
+    """What a party holds."""
+
+    LABEL = "label"  # the outcomes, and features of its own
+    FEATURE = "feature"  # features only
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """A table on disk.
+
+    Attributes:
+        path: a .csv or .parquet file.
+        separator, decimal, encoding: how a CSV file is written; Parquet needs none of them.
+    """
+
+    path: Path
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """The outcome column.
+
+    Attributes:
+        column: its name.
+        positive: values that mean 'defaulted' (compared as stripped text; 1, 1.0 and '1' agree).
+        negative: values that mean 'repaid'; empty: the one other value of the column.
+    """
+
+    column: str
+    positive: tuple[str | float, ...]
+    negative: tuple[str | float, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConsentSettings:
+    """Which borrowers agreed to what, until when.
+
+    Attributes:
+        purpose: the purpose of this federation; only consents for it count.
+        file: the consent file, or None where the consent stands in the party's own table.
+        id_column: the borrower's id in the consent file.
+        purpose_column: the purpose of a row's consent; None: all of them are for `purpose`.
+        valid_until_column: a date (the consent holds through that day, UTC) or a date with time
+            (UTC unless it has an offset).
+        open_ended: a consent without an end is valid; otherwise it does not count.
+    """
+
+    purpose: str
+    file: SourceSettings | None
+    id_column: str
+    purpose_column: str | None
+    valid_until_column: str
+    open_ended: bool = False
+
+
+@dataclass(frozen=True)
+class PartyManifest:
+    """All that a party's manifest says, checked; `path` is the manifest itself."""
+
+    path: Path
+    name: str
+    role: PartyRole
+    source: SourceSettings
+    id_column: str
+    id_rule: IdentifierRule
+    label: LabelSettings | None
+    consent: ConsentSettings | None
+    features: tuple[FeatureSpec, ...]
+    series: tuple[Series, ...] = ()
+
+
+def read_manifest(path: Path | str) -> PartyManifest:
+    """Read and check a party's manifest; the tables it names are not opened.
+
+    Raises:
+        InputError: the file is missing or not TOML, a key is unknown, missing or of another
+            type, or what the manifest says contradicts itself.
+    """
+    path = Path(path)
+    top = read_toml(path, "party manifest")
+    top.allow("party", "source", "ids", "label", "consent", "features")
+    party = top.required_section("party", 'name = "bank" and role = "label"')
+    party.allow("name", "role")
+    name = party_name(party, party.text("name", example="bank"))
+    role = party.choice("role", PartyRole)
+    source_section = top.required_section("source", 'path = "borrowers.csv"')
+    source_section.allow("path", "separator", "decimal", "encoding")
+    ids = top.required_section("ids", 'column = "borrower_id"')
+    ids.allow("column", "rule")
+    manifest = PartyManifest(
+        path=path,
+        name=name,
+        role=role,
+        source=_source(source_section, path.parent),
+        id_column=ids.text("column", example="borrower_id"),
+        id_rule=ids.choice("rule", IdentifierRule, IdentifierRule.STRIP),
+        label=_label(top, role),
+        consent=_consent(top.section("consent"), path.parent) if "consent" in top else None,
+        features=_features(top.section("features")),
+        series=_series(top.section("features")),
+    )
+    if role is PartyRole.FEATURE and not manifest.features:
+        raise top.error(
+            "declares no feature; a feature party needs at least one, "
+            'for example: [features] turnover = "numeric"'
+        )
+    _refuse_double_use(top, manifest)
+    return manifest
+
+
+def party_name(section: Section, name: str) -> str:
+    """Return a party's name if it can also be a folder's; otherwise refuse it."""
+    if set(name) <= _PARTY_NAME_SIGNS and name[0] not in "-_" and len(name) <= 40:
+        return name
+    raise section.error(
+        f"has the party name '{name}'; a name has up to 40 lower-case letters, digits, '-' and '_' "
+        "and begins with a letter or digit"
+    )
+
+
+def _source(section: Section, folder: Path) -> SourceSettings:
+    """Read where a table lies and how it is written; other keys are the caller's to allow."""
+    path = folder / section.text("path", example="borrowers.csv")
+    if path.suffix.lower() not in SOURCE_FORMATS:
+        raise section.error(
+            f"has 'path' as a file of type '{path.suffix or 'none'}'; "
+            "it must end in .csv or .parquet"
+        )
+    separator = section.text("separator", ",") if section.values.get("separator") != "\t" else "\t"
+    decimal = section.text("decimal", ".")
+    if len(separator) != 1 or not separator.isascii():
+        raise section.error(f"has 'separator' as '{separator}'; it must be one sign, such as ;")
+    if decimal not in (".", ","):
+        raise section.error(f"has 'decimal' as '{decimal}'; it must be '.' or ','")
+    if decimal == separator:
+        raise section.error("has one sign as both 'separator' and 'decimal'; they must differ")
+    encoding = section.text("encoding", "utf-8", example="utf-8")
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise section.error(
+            f"has 'encoding' as '{encoding}', which is unknown; write, for example, "
+            "'utf-8' or 'latin-1'"
+        ) from None
+    return SourceSettings(path, separator, decimal, encoding)
+
+
+def _label(top: Section, role: PartyRole) -> LabelSettings | None:
+    """Read the outcome column, which the label party must have and no other may."""
+    if role is PartyRole.FEATURE:
+        if "label" in top:
+            raise top.error('has a table [label] at a party with role = "feature"; remove one')
+        return None
+    section = top.required_section("label", 'column = "defaulted" and positive = 1')
+    section.allow("column", "positive", "negative")
+    positive = section.scalars("positive", example='such as 1 or ["yes", "Y"]')
+    negative = section.scalars("negative", example='such as 0 or ["no", "N"]')
+    if not positive:
+        raise section.error("lacks the key 'positive'; write the value of a default: positive = 1")
+    if set(map(str, positive)) & set(map(str, negative)):
+        raise section.error("has one value as both 'positive' and 'negative'; it must be one")
+    return LabelSettings(section.text("column", example="defaulted"), positive, negative)
+
+
+def _consent(section: Section, folder: Path) -> ConsentSettings:
+    """Read where consents stand and which purpose counts."""
+    own = ("purpose", "purpose_column", "valid_until_column", "open_ended")
+    purpose = section.text("purpose", example="credit-scoring").strip()
+    open_ended = section.flag("open_ended", False)
+    if "path" in section:
+        section.allow("path", "separator", "encoding", "id_column", *own)
+        return ConsentSettings(
+            purpose,
+            _source(section, folder),
+            section.text("id_column", "id"),
+            section.text("purpose_column", "purpose"),
+            section.text("valid_until_column", "valid_until"),
+            open_ended,
+        )
+    section.allow("path", *own)
+    if "valid_until_column" not in section:
+        raise section.error(
+            "says neither where a consent's end stands in the party's own table "
+            '(valid_until_column = "consent_until") nor which file holds consents '
+            '(path = "consents.csv")'
+        )
+    return ConsentSettings(
+        purpose,
+        None,
+        "",
+        section.optional_text("purpose_column", example="consent_purpose"),
+        section.text("valid_until_column"),
+        open_ended,
+    )
+
+
+def _features(section: Section) -> tuple[FeatureSpec, ...]:
+    """Read all features in the order in which they are declared."""
+    specs: list[FeatureSpec] = []
+    for name, value in section.values.items():
+        if isinstance(value, str):
+            # age = "numeric" is short for age = { kind = "numeric" }
+            short = Section({"kind": value}, section.file, f"features.{name}")
+            specs.extend(_feature(name, short))
+        else:
+            specs.extend(_feature(name, section.section(name)))
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.name in seen:
+            raise section.error(f"declares the column '{spec.name}' twice; declare it once")
+        seen.add(spec.name)
+    return tuple(specs)
+
+
+def _series(section: Section) -> tuple[Series, ...]:
+    """Read the groups that ask for summaries, in the order in which they are declared."""
+    found: list[Series] = []
+    for name, value in section.values.items():
+        if not isinstance(value, dict) or "summaries" not in value:
+            continue
+        group = section.section(name)
+        columns = group.texts("columns", example='["may", "june"]') if "columns" in group else ()
+        if group.choice("kind", FeatureKind) is not FeatureKind.NUMERIC or len(columns) < 2:
+            raise group.error(
+                "asks for 'summaries' of what is not a group of two or more numeric columns; "
+                "list them under 'columns'"
+            )
+        asked = group.texts("summaries", example='["mean", "max"]')
+        known = [str(summary) for summary in Summary]
+        for summary in asked:
+            if summary not in known:
+                raise group.error(f"asks for the summary '{summary}'; {suggest(summary, known)}")
+        if len(set(asked)) != len(asked):
+            raise group.error("asks for one summary twice; list each once")
+        found.append(
+            Series(
+                name,
+                columns,
+                tuple(map(Summary, asked)),
+                group.text("unit", "1"),
+                public="label" in group or "labels" in group,
+            )
+        )
+    return tuple(found)
+
+
+def _feature(name: str, section: Section) -> list[FeatureSpec]:
+    """Read one feature, or a group: a table with 'columns' declares all of them alike."""
+    section.allow(
+        "kind", "unit", "missing", "minimum", "maximum", "label", "labels", "columns", "summaries"
+    )
+    kind = section.choice("kind", FeatureKind)
+    minimum, maximum = section.optional_number("minimum"), section.optional_number("maximum")
+    if kind is FeatureKind.CATEGORICAL and (minimum is not None or maximum is not None):
+        raise section.error("has a range for a categorical feature; only numeric ones have a range")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise section.error(f"has a minimum ({minimum:g}) above its maximum ({maximum:g})")
+    columns = (
+        section.texts("columns", example='["may", "june"]') if "columns" in section else (name,)
+    )
+    if not columns:
+        raise section.error("has an empty list 'columns'; name at least one column")
+    missing = section.scalars("missing", example="such as [-999]")
+    if any(isinstance(code, bool) for code in missing):
+        raise section.error("has true or false in 'missing'; codes are text or numbers")
+    labels = _labels(section, columns)
+    return [
+        FeatureSpec(
+            name=column,
+            kind=kind,
+            unit=section.text("unit", "1"),
+            missing_codes=missing,
+            minimum=minimum,
+            maximum=maximum,
+            label=label,
+        )
+        for column, label in zip(columns, labels, strict=True)
+    ]
+
+
+def _labels(section: Section, columns: tuple[str, ...]) -> list[str | None]:
+    """Return the public label of each column: 'label' (a pattern in a group) or 'labels'."""
+    if "labels" in section:
+        labels = section.texts("labels", example='["paid in May", "paid in June"]')
+        if "label" in section:
+            raise section.error("has both 'label' and 'labels'; keep one")
+        if len(labels) != len(columns):
+            raise section.error(
+                f"has {len(labels)} labels for {len(columns)} columns; there must be one a column"
+            )
+        return list(labels)
+    label = section.optional_text("label", example="amount paid")
+    if label is None:
+        return [None] * len(columns)
+    if len(columns) > 1 and "{column}" not in label:
+        raise section.error(
+            "has one label for several columns; put {column} into it, or list 'labels'"
+        )
+    return [label.replace("{column}", column) for column in columns]
+
+
+def _refuse_double_use(top: Section, manifest: PartyManifest) -> None:
+    """Refuse a column that serves as two things: an id or an outcome must never be a feature."""
+    uses = {manifest.id_column: "the id"}
+    extra = [(manifest.label.column, "the label")] if manifest.label else []
+    if manifest.consent and manifest.consent.file is None:
+        extra.append((manifest.consent.valid_until_column, "the end of the consent"))
+        if manifest.consent.purpose_column:
+            extra.append((manifest.consent.purpose_column, "the purpose of the consent"))
+    for column, use in [*extra, *((spec.name, "a feature") for spec in manifest.features)]:
+        if column in uses:
+            raise top.error(
+                f"uses the column '{column}' as {uses[column]} and as {use}; it can be one only"
+            )
+        uses[column] = use
+
+
+def require_party(manifest: PartyManifest, name: str, role: PartyRole, declared_in: Path) -> None:
+    """Refuse a manifest that is not the party that a federation file says it is."""
+    if (manifest.name, manifest.role) != (name, role):
+        raise InputError(
+            f"{manifest.path}: [party] is '{manifest.name}' with role '{manifest.role}', but "
+            f"{declared_in} names it '{name}' with role '{role}'; the two files must agree"
+        )

@@ -1,0 +1,75 @@
+"""From a federation file to the session plan that the label party proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from clients.federation_file import FederationConfig
+from federation.additive.settings import AdditiveSettings
+from federation.errors import InputError
+from federation.vertical import SessionPlan, SplitPlan
+from federation.vertical.plan import AlignmentMode
+
+PRIVACY_KEYS = ("label_epsilon", "delta", "epsilon_budget")
+# Under label noise a stronger ridge than the exact default pays (docs/benchmarks.md).
+NOISY_RIDGE = 30.0
+
+
+def training_settings(
+    config: FederationConfig, overrides: Mapping[str, Any] | None = None
+) -> AdditiveSettings:
+    """One training's settings: the file's [model] and [privacy], then what the caller overrides.
+
+    Raises:
+        InputError: a key is unknown or a value out of range; names the file.
+    """
+    for key in config.privacy:
+        if key not in PRIVACY_KEYS:
+            raise InputError(
+                f"{config.path}: [privacy] has the key '{key}'; these are known: "
+                f"{', '.join(PRIVACY_KEYS)}"
+            )
+    values: dict[str, Any] = dict(config.model)
+    if "label_epsilon" in config.privacy:
+        values["label_epsilon"] = config.privacy["label_epsilon"]
+    if "delta" in config.privacy:
+        values["label_delta"] = config.privacy["delta"]
+    values |= dict(overrides or {})
+    if values.get("label_epsilon") is not None:
+        values.setdefault("name", "label-noise")
+        values.setdefault("ridge", NOISY_RIDGE)
+    try:
+        return AdditiveSettings.from_json(values)
+    except InputError as error:
+        raise InputError(f"{config.path}: {error}") from error
+
+
+def session_plan(
+    config: FederationConfig, session: str, trainings: Sequence[Mapping[str, Any]] = ()
+) -> SessionPlan:
+    """The plan of one session; `trainings` are overrides, one a training (none: the file's own)."""
+    return SessionPlan(
+        session=session,
+        label_party=config.label_party.name,
+        feature_parties=tuple(party.name for party in config.feature_parties),
+        alignment=cast(AlignmentMode, str(config.alignment)),
+        trainings=tuple(training_settings(config, overrides) for overrides in trainings or ({},)),
+        split=SplitPlan(
+            test_share=config.split.test_share,
+            validation_share=config.split.validation_share,
+            seed=config.split.seed,
+        ),
+    )
+
+
+def epsilon_budget(config: FederationConfig) -> float | None:
+    """The hard stop over the history of the labels, if the file sets one."""
+    value = config.privacy.get("epsilon_budget")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise InputError(
+            f"{config.path}: privacy.epsilon_budget is {value!r}; a positive number is right"
+        )
+    return float(value)

@@ -1,0 +1,88 @@
+"""Summaries of a series: what a row of like columns (six months of payments) says as a whole.
+
+A group of numeric columns may ask for summaries; each becomes one more feature of its party. They
+are made at the source, row by row, so nothing about other borrowers enters them. On the UCI data the
+four of them are worth 0.003 of test AUC (docs/benchmarks.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
+
+Matrix = npt.NDArray[np.float64]
+
+
+class Summary(StrEnum):
+    """What can be asked of a series; missing values are left out, a row without any is missing."""
+
+    MEAN = "mean"
+    MAXIMUM = "max"
+    MINIMUM = "min"
+    DEVIATION = "std"  # population standard deviation
+
+
+@dataclass(frozen=True)
+class Series:
+    """A group of numeric columns in one unit, and the summaries asked of it.
+
+    Attributes:
+        name: the group's name in the manifest.
+        columns: its columns, two or more.
+        summaries: each makes a feature called 'name summary'.
+        unit: of columns and summaries alike.
+        public: whether reports may call the features by the group's name.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    summaries: tuple[Summary, ...]
+    unit: str
+    public: bool
+
+
+def _deviation(values: Matrix) -> npt.NDArray[np.float64]:
+    mean = np.nanmean(values, axis=1, keepdims=True)
+    # Rounded to the precision that the inputs carry, so that equal rows fall into equal bins.
+    deviation = np.sqrt(np.nanmean((values - mean) ** 2, axis=1))
+    scale = np.nanmax(np.abs(values), axis=1)
+    rounded: npt.NDArray[np.float64] = np.where(deviation < 1e-9 * scale, 0.0, deviation)
+    return rounded
+
+
+_FUNCTIONS: dict[Summary, Callable[[Matrix], npt.NDArray[np.float64]]] = {
+    Summary.MEAN: lambda values: np.asarray(np.nanmean(values, axis=1)),
+    Summary.MAXIMUM: lambda values: np.asarray(np.nanmax(values, axis=1)),
+    Summary.MINIMUM: lambda values: np.asarray(np.nanmin(values, axis=1)),
+    Summary.DEVIATION: _deviation,
+}
+
+
+def summarise(columns: Sequence[FeatureColumn], series: Sequence[Series]) -> list[FeatureColumn]:
+    """The summary features of all series, in order (one value a row).
+
+    Args:
+        columns: the party's features; those of a series must be among them.
+        series: what the manifest asks for.
+    """
+    by_name = {column.spec.name: column for column in columns}
+    made: list[FeatureColumn] = []
+    for group in series:
+        members = [by_name[name] for name in group.columns]
+        values = np.stack([member.values for member in members], axis=1)
+        empty = np.isnan(values).all(axis=1)
+        filled = np.where(empty[:, None], 0.0, values)  # an all-missing row warns otherwise
+        for summary in group.summaries:
+            result = np.where(empty, np.nan, _FUNCTIONS[summary](filled))
+            name = f"{group.name} {summary}"
+            spec = FeatureSpec(
+                name, FeatureKind.NUMERIC, group.unit, label=name if group.public else None
+            )
+            made.append(FeatureColumn(spec, result, members[0].present))
+    return made

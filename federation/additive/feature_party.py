@@ -1,0 +1,144 @@
+"""A feature party's role in one additive training: sums over its own bins in, partial scores out.
+
+The step. From the residual sums g = Xᵀ(t·(y - p)) the party forms a convex problem of its own whose
+gradient at the current weights is exactly the joint one: it predicts with its own scores alone,
+centred on the base rate, q = σ(b + X·w), and takes s = g + f·Xᵀq as if they were label sums. A few
+local Newton steps on that problem follow the curvature of the loss further than one step with a
+constant could, at the price of the same single exchange; the label party then finds the length of
+the step. A majorise-minimise idea (Hunter & Lange 2004) with a line search instead of the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from federation.additive.block import Block, Codes, surrogate_offset
+from federation.additive.label_party import noise_stretch
+from federation.errors import ProtocolError
+from federation.linear_maps.interface import FeatureSide
+from federation.masking import PairwiseMasks, to_fixed_point
+from federation.proto.session_pb2 import PartialScores, Query, Sums, Verdict
+from federation.session.machine import Progress, Receive, Send, Step
+from federation.session.wire import pack_array
+
+Vector = npt.NDArray[np.float64]
+SURROGATE_STEPS = 3
+
+
+@dataclass(frozen=True)
+class FeaturePartyFit:
+    """What a feature party holds after a training: its own weights and how they came about."""
+
+    weights: Vector
+    rounds: int
+    best_round: int
+
+
+def train(
+    own: Block,
+    omitted: Codes,
+    side: FeatureSide,
+    masks: PairwiseMasks,
+    label_party: str,
+    name: str,
+) -> Generator[Step, object, FeaturePartyFit]:
+    """One training.
+
+    Args:
+        own: the own block over the borrowers of the fit.
+        omitted: each term's bin that has no row in D.
+        side: the ready private linear map.
+        masks: agreed with the other feature parties; none of them, no mask.
+        label_party: its name.
+        name: the training's name, unique in the session (masks are bound to it).
+    """
+    weights = np.zeros(own.size)
+    kept: dict[int, Vector] = {}
+    number = 0
+    while True:
+        number += 1
+        query = yield Receive(label_party, "query")
+        assert isinstance(query, Query)
+        yield Send(label_party, "answer", side.answer(query))
+        sums = yield Receive(label_party, "sums")
+        assert isinstance(sums, Sums)
+        _check_sums(sums)
+        gradient = own.complete(side.reveal(sums) / sums.scale, sums.total / sums.scale, omitted)
+        penalty = own.penalty(sums.smoothness, sums.ridge, _stretch(own, omitted, sums))
+        stepped = _surrogate_fit(own, weights, gradient, penalty, sums)
+        direction = stepped - weights
+        slope = float(-gradient @ direction + weights @ penalty @ direction)
+        curvature = float(direction @ penalty @ direction)
+        words = np.append(own.scores(stepped), [slope, curvature])
+        yield _partial_scores(words, masks, label_party, name, number, "fit")
+
+        verdict = yield Receive(label_party, "verdict")
+        assert isinstance(verdict, Verdict)
+        if verdict.round != number or not 0 <= verdict.step <= 2:
+            raise ProtocolError(
+                f"a verdict on round {verdict.round} with step {verdict.step} came; one on round "
+                f"{number} with a step from 0 to 2 is right"
+            )
+        kept[number] = weights + verdict.step * direction
+        if verdict.best_round not in kept:
+            raise ProtocolError(f"the verdict names round {verdict.best_round} of {number}")
+        weights = kept[verdict.best_round]
+        yield Progress(f"training '{name}'", 0.0, f"round {number}")
+        if verdict.stop:
+            return FeaturePartyFit(weights, number, verdict.best_round)
+
+
+def send_partial_scores(
+    scores: Vector, masks: PairwiseMasks, label_party: str, name: str, part: str
+) -> Send:
+    """Partial scores of a finished model, in fixed point, masked against the other partners."""
+    return _partial_scores(scores, masks, label_party, name, 0, part)
+
+
+def _surrogate_fit(
+    own: Block, weights: Vector, gradient: Vector, penalty: Vector, sums: Sums
+) -> Vector:
+    scores = own.scores(weights)
+    offset = surrogate_offset(scores, sums.base_rate)
+    weight = sums.fold_share * sums.curvature
+    label_sums = gradient + weight * own.sums(expit(offset + scores))
+    return own.fit(label_sums, offset, weight, penalty, weights, SURROGATE_STEPS)
+
+
+def _stretch(own: Block, omitted: Codes, sums: Sums) -> Vector | None:
+    """Tighter where the sums are noisier; an omitted bin's sum carries its whole term's noise."""
+    if sums.noise_sigma == 0:
+        return None
+    variances = np.full(own.size, sums.noise_sigma**2)
+    for index, term in enumerate(own.terms):
+        variances[own.offsets[index] + int(omitted[index])] *= term.bins
+    return noise_stretch(own.counts, variances, sums.base_rate)
+
+
+def _partial_scores(
+    values: Vector, masks: PairwiseMasks, label_party: str, name: str, number: int, part: str
+) -> Send:
+    words = to_fixed_point(values) + masks.mask(len(values), f"{name}/{part}/{number}")
+    body = PartialScores(round=number, part=part, values=pack_array(words, "<u8"))
+    return Send(label_party, "partial_scores", body)
+
+
+def _check_sums(sums: Sums) -> None:
+    """Refuse numbers that no honest label party sends."""
+    in_range = {
+        "scale": 0 < sums.scale <= 1e9,
+        "base_rate": 0 < sums.base_rate < 1,
+        "curvature": 0 < sums.curvature <= 1e6,
+        "fold_share": 0 < sums.fold_share <= 1,
+        "smoothness": 0 <= sums.smoothness <= 1e12,
+        "ridge": 0 < sums.ridge <= 1e12,
+        "noise_sigma": 0 <= sums.noise_sigma <= 1e12,
+    }
+    for name, holds in in_range.items():
+        if not holds:
+            raise ProtocolError(f"sums came with {name} {getattr(sums, name)}, out of its range")

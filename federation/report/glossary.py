@@ -1,0 +1,53 @@
+"""The words of a report, each in a sentence."""
+
+from __future__ import annotations
+
+from federation.report.markup import Html, element
+
+TERMS = (
+    ("Additive model", "Log-odds of default as a sum of one curve per feature; each curve's "
+     "weights are held by the party that owns the feature."),
+    ("Alignment", "Private set intersection: the parties find the borrowers they share without "
+     "showing each other the rest."),
+    ("AUC", "The chance that a borrower who defaulted has a higher score than one who did not; "
+     "0.5 is a coin toss, 1 a perfect ranking. Gini = 2 · AUC − 1."),
+    ("Bootstrap interval", "The middle 95% of a metric over 1,000-odd redraws of the test "
+     "borrowers: how much of it may be luck of the draw."),
+    ("Brier score", "Mean squared distance between predicted probability and outcome; 0 is "
+     "perfect."),
+    ("Calibration", "Whether, of borrowers given a 20% probability, about 20% default."),
+    ("Coordinator", "Routes sealed messages between the parties; it holds no key, no row and no "
+     "model."),
+    ("Feature party", "A partner that brings features and no labels, such as a platform."),
+    ("KS", "Kolmogorov-Smirnov distance: the widest gap between the cumulative score "
+     "distributions of those who defaulted and those who did not."),
+    ("Label party", "The bank: it holds the default labels and features of its own."),
+    ("Lift", "A group's default rate divided by the average default rate."),
+    ("Log-loss", "Mean negative log-likelihood of the outcomes, in nats; smaller is better."),
+    ("Model part", "What one party holds of the trained model; nobody holds all of it."),
+    ("Privacy ledger", "Append-only record of all privacy spent on a party's data, over all "
+     "runs."),
+    ("Private linear map", "A joint computation of a matrix of one party times a vector of "
+     "another, of which one of the two learns the result and nothing else."),
+    ("Residual sum", "Outcome minus predicted probability, added up over the borrowers in one "
+     "bin of one feature."),
+    ("Stability index", "Population stability index: how far the score's distribution moved from "
+     "training to test; below 0.10 is customarily read as stable, above 0.25 as shifted."),
+    ("ε and δ", "Differential privacy: with or without one unit of privacy, no outcome becomes "
+     "more likely than by a factor e^ε, except with probability δ. Smaller is stronger."),
+    ("Unit of privacy", "Whose presence or data an ε protects, such as one borrower's label. An "
+     "ε without it says nothing."),
+)  # fmt: skip
+
+
+def glossary_section() -> Html:
+    """All terms, alphabetically."""
+    entries = (
+        element("div", element("dt", term), element("dd", meaning)) for term, meaning in TERMS
+    )
+    return element(
+        "section",
+        element("h2", "Glossary"),
+        element("dl", *entries, class_="glossary"),
+        id="glossary",
+    )

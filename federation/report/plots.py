@@ -1,0 +1,300 @@
+"""Figures as small inline SVG, drawn by matplotlib without a display.
+
+No name that a party chose is ever drawn: titles, legends and such names are HTML beside the
+figure. matplotlib is imported when the first figure is drawn, since it takes a while.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from federation.report.figures import ModelCurves, ModelRole, RoundPoint, ShapeFunction
+from federation.report.markup import Html
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours that stay apart for every common colour blindness; dashes tell models apart without any.
+MODEL_COLOURS = {
+    ModelRole.FEDERATED: "#1b5e9b",
+    ModelRole.FEDERATED_PRIVATE: "#4fa3d9",
+    ModelRole.LABEL_PARTY_ALONE: "#c2691c",
+    ModelRole.POOLED: "#3c4650",
+    ModelRole.BASELINE: "#8a949e",
+}
+MODEL_DASHES = {
+    ModelRole.FEDERATED: (),
+    ModelRole.FEDERATED_PRIVATE: (1.5, 1.5),
+    ModelRole.LABEL_PARTY_ALONE: (6, 2),
+    ModelRole.POOLED: (3, 2),
+    ModelRole.BASELINE: (1, 2),
+}
+DEFAULTED = "#8c3b7d"
+NOT_DEFAULTED = "#2f8f83"
+_INK, _GREY, _GRID = "#1d2730", "#66727d", "#e3e7eb"
+_SIZE = (4.6, 3.5)  # inches; the page scales figures to its columns
+
+_STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
+    "svg.hashsalt": "veilscore",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": _INK,
+    "text.parse_math": False,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "lines.linewidth": 1.7,
+    "figure.constrained_layout.use": True,
+}
+
+
+def roc(models: Sequence[ModelCurves]) -> Html:
+    """ROC curves of all models over the diagonal of chance."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
+        axes.text(0.62, 0.57, "chance", color=_GREY, fontsize=8.5)
+        for model in reversed(models):
+            axes.plot(
+                model.roc.false_positive_rate, model.roc.true_positive_rate, **_line(model.role)
+            )
+        axes.set(xlim=(0, 1), ylim=(0, 1.005))
+        axes.set_xlabel("others flagged (false positive rate)")
+        axes.set_ylabel("defaulters found (true positive rate)")
+        _percent(axes, "xy")
+
+    return _svg("roc", "ROC curves", draw)
+
+
+def ks(model: ModelCurves) -> Html:
+    """Cumulative score distributions of both classes, and the largest gap between them."""
+
+    def draw(figure: Figure) -> None:
+        axes, curve = figure.subplots(), model.ks
+        x = np.concatenate([[0.0], curve.threshold, [1.0]])
+        ends = {}
+        for name, share, colour in (
+            ("defaulted", curve.defaulted, DEFAULTED),
+            ("did not", curve.not_defaulted, NOT_DEFAULTED),
+        ):
+            axes.step(x, np.concatenate([[0.0], share, [1.0]]), where="post", color=colour)
+            ends[name] = float(share[int(np.argmin(np.abs(curve.threshold - curve.at)))])
+        low, high = sorted(ends.values())
+        axes.plot([curve.at, curve.at], [low, high], color=_INK, linewidth=1.2, marker="_")
+        axes.annotate(
+            f"KS {curve.distance:.3f} at {curve.at:.1%}",
+            (curve.at, low + 0.4 * (high - low)),
+            xytext=(8, 0) if curve.at < 0.6 else (-8, 0),
+            textcoords="offset points",
+            ha="left" if curve.at < 0.6 else "right",
+            va="center",
+            fontweight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85},
+        )
+        axes.set(xlim=(0, 1), ylim=(0, 1.005))
+        axes.set_xlabel("predicted probability of default")
+        axes.set_ylabel("share of class at or below")
+        _percent(axes, "xy")
+
+    return _svg("ks", "Cumulative score distributions of defaulters and others", draw)
+
+
+def calibration(model: ModelCurves) -> Html:
+    """Observed against predicted default rate with Wilson intervals."""
+
+    def draw(figure: Figure) -> None:
+        axes, bins = figure.subplots(), model.calibration
+        top = min(1.0, 1.08 * float(max(bins.high.max(), bins.predicted.max())))
+        axes.plot([0, top], [0, top], color=_GREY, linewidth=0.8)
+        axes.text(0.6 * top, 0.52 * top, "perfect", color=_GREY, fontsize=8.5)
+        axes.errorbar(
+            bins.predicted,
+            bins.observed,
+            yerr=[bins.observed - bins.low, bins.high - bins.observed],
+            fmt="o",
+            markersize=4.5,
+            capsize=2.5,
+            linewidth=1.2,
+            color=MODEL_COLOURS[model.role],
+        )
+        axes.set(xlim=(0, top), ylim=(0, top))
+        axes.set_xlabel("mean predicted probability of default")
+        axes.set_ylabel("observed default rate")
+        _percent(axes, "xy")
+
+    return _svg("calibration", "Observed against predicted default rate", draw)
+
+
+def score_distribution(model: ModelCurves) -> Html:
+    """Histograms of the score of both classes."""
+
+    def draw(figure: Figure) -> None:
+        axes, shares = figure.subplots(), model.distribution
+        for values, colour in (
+            (shares.not_defaulted, NOT_DEFAULTED),
+            (shares.defaulted, DEFAULTED),
+        ):
+            axes.stairs(values, shares.edges, fill=True, color=colour, alpha=0.22)
+            axes.stairs(values, shares.edges, color=colour, linewidth=1.4)
+        axes.set(xlim=(0, 1), ylim=(0, None))
+        axes.set_xlabel("predicted probability of default")
+        width = 100 / (len(shares.edges) - 1)
+        axes.set_ylabel(f"share of class per {width:g}-point bin")
+        _percent(axes, "xy")
+
+    return _svg("distribution", "Score histograms of defaulters and others", draw)
+
+
+def lift(models: Sequence[ModelCurves]) -> Html:
+    """Lift by decile: bars for the first model, lines for the others."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        first = models[0].lift.lift
+        deciles = np.arange(1, len(first) + 1)
+        bars = axes.bar(deciles, first, 0.72, color=MODEL_COLOURS[models[0].role])
+        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8, color=_INK)
+        for model in models[1:]:
+            axes.plot(
+                np.arange(1, len(model.lift.lift) + 1),
+                model.lift.lift,
+                marker="o",
+                markersize=3.5,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+                **_line(model.role),
+            )
+        axes.axhline(1, color=_INK, linewidth=0.8)
+        axes.grid(False, axis="x")
+        axes.set_xticks(deciles)
+        axes.set_xlabel("decile of the score (1 = riskiest tenth)")
+        axes.set_ylabel("lift (default rate ÷ average)")
+
+    return _svg("lift", "Lift by decile of the score", draw)
+
+
+def convergence(rounds: Sequence[RoundPoint]) -> Html:
+    """Validation AUC by round and, where known, the training loss beside it."""
+    losses = [(point.round, point.train_loss) for point in rounds if point.train_loss is not None]
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, 2 if losses else 1, squeeze=False)[0]
+        series = [("validation AUC", [(point.round, point.validation_auc) for point in rounds])]
+        if losses:
+            series.append(("training loss (nats a borrower)", losses))
+        for axes, (name, points) in zip(panels, series, strict=True):
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=MODEL_COLOURS[ModelRole.FEDERATED], marker="o", markersize=4)
+            axes.set_xlabel("round")
+            axes.set_ylabel(name)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.margins(x=0.05, y=0.12)
+            axes.ticklabel_format(axis="y", useOffset=False)
+
+    return _svg(
+        "convergence",
+        "Validation AUC and training loss by round",
+        draw,
+        (9.2 if losses else 4.6, 2.7),
+    )
+
+
+def shape_function(number: int, shape: ShapeFunction) -> Html:
+    """One feature's log-odds over its ordered bins; the outer bins are drawn one bin wide."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        edges = np.asarray(shape.edges, dtype=np.float64)
+        width = float(np.median(np.diff(edges))) if len(edges) > 1 else 1.0
+        outer = (
+            np.concatenate([[edges[0] - width], edges, [edges[-1] + width]])
+            if len(edges)
+            else np.array([0.0, 1.0])
+        )
+        axes.axhline(0, color=_GREY, linewidth=0.8)
+        axes.stairs(
+            np.asarray(shape.contributions),
+            outer,
+            baseline=None,
+            color=MODEL_COLOURS[ModelRole.FEDERATED],
+            linewidth=1.7,
+        )
+        axes.set_ylabel("log-odds of default")
+        axes.margins(y=0.12)
+
+    return _svg(f"shape{number}", "Log-odds by value of the feature", draw, (3.6, 2.3))
+
+
+def _line(role: ModelRole) -> dict[str, Any]:
+    return {
+        "color": MODEL_COLOURS[role],
+        "linestyle": (0, MODEL_DASHES[role]) if MODEL_DASHES[role] else "-",
+    }
+
+
+def _percent(axes: Axes, which: str) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    if "x" in which:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    if "y" in which:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _svg(
+    name: str, label: str, draw: Callable[[Figure], None], size: tuple[float, float] = _SIZE
+) -> Html:
+    """Draw on a fresh figure and return its SVG element, with ids that no other figure has."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=size)
+        draw(figure)
+        text = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    return _inline(text.getvalue(), name, label)
+
+
+def _inline(svg: str, name: str, label: str) -> Html:
+    """An SVG file's element, fit to stand in a page: own ids, the page's font, no style for all."""
+    body = re.sub(r"<style[^>]*>.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    box = re.search(r'viewBox="[^"]*"', body)
+    if box is None:
+        raise ValueError("matplotlib wrote an SVG without a viewBox")
+    body = body[body.index(">") + 1 :]
+    used = set(re.findall(r'#([\w-]+)[")]', body))
+    body = re.sub(
+        r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", body
+    )
+    body = re.sub(r'(url\(|href=")#', rf"\1#{name}-", body).replace("xlink:href", "href")
+    body = re.sub(r"font-family: [^;\"]+; ?", "", body)
+    body = re.sub(r"font: (?:(bold|\d{3}) )?([\d.]+px) [^;\"]+", _own_font, body)
+    body = re.sub(r" transform=\"rotate\(-0[^\"]*\"", "", body)
+    body = re.sub(r"(\d\.\d\d)\d+", r"\1", body)
+    body = re.sub(r"\s*\n\s*", "\n", body)
+    return Html(f'<svg {box[0]} role="img" aria-label="{label}">{body}')
+
+
+def _own_font(match: re.Match[str]) -> str:
+    weight = f"font-weight: {match[1]}; " if match[1] else ""
+    return f"{weight}font-size: {match[2]}"

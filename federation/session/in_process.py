@@ -1,0 +1,30 @@
+"""The in-process driver: runs all parties' machines in one process, for tests and notebooks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from federation.errors import ProtocolError
+from federation.session.machine import Machine
+
+
+def run_in_process(machines: Mapping[str, Machine[Any]]) -> dict[str, Any]:
+    """Deliver frames until every machine has finished; returns each party's result.
+
+    Raises:
+        ProtocolError: nobody has anything to send and somebody still waits.
+    """
+    frames = deque(
+        frame for machine in machines.values() for frame in machine.start()
+    )
+    while frames:
+        recipient, data = frames.popleft()
+        if recipient not in machines:
+            raise ProtocolError(f"a message was sent to '{recipient}', which is not of the session")
+        frames.extend(machines[recipient].receive(data))
+    waiting = [f"{name} waits for {m.waiting_for}" for name, m in machines.items() if not m.finished]
+    if waiting:
+        raise ProtocolError("the session came to a halt: " + "; ".join(waiting))
+    return {name: machine.result for name, machine in machines.items()}

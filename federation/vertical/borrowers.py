@@ -1,0 +1,125 @@
+"""What a session needs of a party's table, and the cut of its aligned rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.additive.block import Block, Codes, Term, second_difference_penalty
+from federation.additive.model_part import ModelPart
+from federation.binning import Binning, fit_binning
+from federation.linear_maps.elgamal import MINIMUM_ROW_BORROWERS
+from federation.linear_maps.parameters import MINIMUM_BORROWERS, minimum_row_weight
+from federation.schema import FeatureColumn
+from federation.vertical.plan import TEST
+
+
+class BorrowerTable(Protocol):
+    """A party's own rows."""
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Normalised borrower ids, each once."""
+
+    @property
+    def features(self) -> tuple[FeatureColumn, ...]:
+        """The feature columns."""
+
+    @property
+    def label(self) -> npt.NDArray[np.uint8] | None:
+        """1 for default, 0 for none; None at a feature party."""
+
+    @property
+    def split(self) -> npt.NDArray[np.uint8] | None:
+        """Parts that the table fixes, if any."""
+
+    def rows(self, positions: npt.NDArray[np.uint32]) -> list[FeatureColumn]:
+        """The feature columns of some rows, in the order of the positions."""
+
+
+def bin_floor(borrowers: int) -> int:
+    """Fewest borrowers of the fit a bin may have: the private linear map's floor."""
+    if borrowers >= MINIMUM_BORROWERS:
+        return minimum_row_weight(borrowers)
+    return max(MINIMUM_ROW_BORROWERS, borrowers // 100)
+
+
+@dataclass(frozen=True)
+class BinnedRows:
+    """A party's aligned borrowers as bins, cut by part.
+
+    Attributes:
+        binnings: of the features that have two bins or more.
+        labels: what reports may call them, in the same order.
+        fit: bins of the borrowers of the fit, training and validation (features, borrowers).
+        test: bins of the test borrowers (features, borrowers).
+    """
+
+    binnings: tuple[Binning, ...]
+    labels: tuple[str | None, ...]
+    fit: Codes
+    test: Codes
+
+    @classmethod
+    def of(
+        cls, columns: Sequence[FeatureColumn], parts: npt.NDArray[np.uint8], max_bins: int
+    ) -> BinnedRows:
+        """Fit bins on the borrowers of the fit and assign all of them."""
+        in_fit = parts != TEST
+        floor = bin_floor(int(in_fit.sum()))
+        binnings, labels, fit, test = [], [], [], []
+        for column in columns:
+            binning = fit_binning(column, in_fit, max_bins, floor)
+            if binning.bins < 2:
+                continue
+            codes = binning.assign(column)
+            binnings.append(binning)
+            labels.append(column.spec.label)
+            fit.append(codes[in_fit])
+            test.append(codes[~in_fit])
+        return cls(
+            tuple(binnings),
+            tuple(labels),
+            np.array(fit, dtype=np.uint16).reshape(len(fit), int(in_fit.sum())),
+            np.array(test, dtype=np.uint16).reshape(len(test), int((~in_fit).sum())),
+        )
+
+    def terms(self) -> list[Term]:
+        """One term a feature."""
+        return [
+            Term(
+                binning.feature,
+                binning.bins,
+                second_difference_penalty(binning.bins, binning.ordered_bins),
+            )
+            for binning in self.binnings
+        ]
+
+    def model_part(
+        self,
+        party: str,
+        session: str,
+        training: str,
+        block: Block,
+        weights: npt.NDArray[np.float64],
+        intercept: float = 0.0,
+    ) -> ModelPart:
+        """The part of a model that these bins and their weights make; `block` has these terms."""
+        rows = [
+            slice(block.offsets[index], block.offsets[index + 1])
+            for index in range(len(self.binnings))
+        ]
+        return ModelPart(
+            party=party,
+            session=session,
+            training=training,
+            intercept=intercept,
+            binnings=self.binnings,
+            labels=self.labels,
+            weights=tuple(tuple(map(float, weights[row])) for row in rows),
+            shares=tuple(tuple(map(float, block.counts[row] / block.borrowers)) for row in rows),
+        )

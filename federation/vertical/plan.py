@@ -1,0 +1,163 @@
+"""What all parties of a session agree on, sent by the label party, checked by everybody."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.additive.settings import AdditiveSettings
+from federation.errors import InputError, ProtocolError
+from federation.record_chain import canonical_json
+
+AlignmentMode = Literal["inner", "label-left"]
+TRAINING, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """How the label party cuts the aligned borrowers; only it uses this.
+
+    Attributes:
+        test_share: share of all borrowers kept for the test, [0, 0.9].
+        validation_share: share of the rest kept for validation, [0, 0.9].
+        seed: of the stratified random cut.
+    """
+
+    test_share: float = 0.2
+    validation_share: float = 0.15
+    seed: int = 42
+
+    def parts(
+        self, labels: npt.NDArray[np.uint8], fixed: npt.NDArray[np.uint8] | None
+    ) -> npt.NDArray[np.uint8]:
+        """The part of every borrower (n,): 0 training, 1 validation, 2 test, stratified by label.
+
+        Args:
+            labels: 0 or 1, in the label party's own order (the cut must not depend on the
+                random order of the alignment).
+            fixed: parts that the label party's table fixes. Where it has no validation rows,
+                they are cut from the training rows.
+
+        Raises:
+            InputError: a part would have one class only.
+        """
+        generator = np.random.default_rng(self.seed)
+        if fixed is None:
+            parts = np.zeros(len(labels), dtype=np.uint8)
+            _cut(parts, labels, self.test_share, TEST, generator)
+        else:
+            parts = fixed.copy()
+        if not (parts == VALIDATION).any():
+            _cut(parts, labels, self.validation_share, VALIDATION, generator)
+        for part, name in ((TRAINING, "training"), (VALIDATION, "validation"), (TEST, "test")):
+            inside = labels[parts == part]
+            if part == TRAINING and inside.size == 0:
+                raise InputError("no aligned borrower is left to train on; lower the test share")
+            if inside.size and inside.min() == inside.max():
+                raise InputError(
+                    f"all {inside.size} borrowers of the {name} part have the same label "
+                    f"({inside[0]}); both classes are needed: align more borrowers or change the "
+                    "split"
+                )
+        return parts
+
+
+def _cut(
+    parts: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.uint8],
+    share: float,
+    part: int,
+    generator: np.random.Generator,
+) -> None:
+    for label in (0, 1):
+        candidates = np.flatnonzero((labels == label) & (parts == TRAINING))
+        chosen = generator.permutation(candidates)[: round(share * len(candidates))]
+        parts[chosen] = part
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """One session.
+
+    Attributes:
+        session: its id, fresh for every session.
+        label_party, feature_parties: names.
+        alignment: 'inner' or 'label-left'.
+        trainings: one after the other on the same alignment.
+        split: known to the label party only, never sent.
+    """
+
+    session: str
+    label_party: str
+    feature_parties: tuple[str, ...]
+    alignment: AlignmentMode = "inner"
+    trainings: tuple[AdditiveSettings, ...] = (AdditiveSettings(),)
+    split: SplitPlan = SplitPlan()
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that nobody could follow."""
+        names = (self.label_party, *self.feature_parties)
+        if not self.feature_parties or len(set(names)) != len(names) or not all(names):
+            raise InputError(
+                f"a session needs one label party and one feature party or more, each with a name "
+                f"of its own; these were given: {', '.join(names) or 'none'}"
+            )
+        if self.alignment not in ("inner", "label-left"):
+            raise InputError(f"alignment is '{self.alignment}'; 'inner' or 'label-left' is right")
+        training_names = [training.name for training in self.trainings]
+        if not training_names or len(set(training_names)) != len(training_names):
+            raise InputError("a session needs one training or more, each with a name of its own")
+
+    @property
+    def domain(self) -> bytes:
+        """Separates this session's hashes from any other's."""
+        return f"veilscore alignment 1\0{self.session}".encode()
+
+    def map_context(self, feature_party: str, bins: int) -> bytes:
+        """Binds a private linear map to its session, pair of parties and binning."""
+        return f"{self.session}\0{self.label_party}\0{feature_party}\0{bins}".encode()
+
+    def to_json(self, noise_bound: int) -> str:
+        """What the partners are told; the split stays at the label party."""
+        return canonical_json(
+            {
+                "session": self.session,
+                "label_party": self.label_party,
+                "feature_parties": list(self.feature_parties),
+                "alignment": self.alignment,
+                "trainings": [training.to_json() for training in self.trainings],
+                "noise_bound": noise_bound,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str, session: str, party: str) -> tuple[SessionPlan, int]:
+        """Parse a plan that arrived; returns it and the largest label noise.
+
+        Raises:
+            ProtocolError: it is not a plan of this session that this party is a partner of.
+        """
+        try:
+            content: dict[str, Any] = json.loads(text)
+            plan = cls(
+                session=str(content["session"]),
+                label_party=str(content["label_party"]),
+                feature_parties=tuple(map(str, content["feature_parties"])),
+                alignment=cast(AlignmentMode, content["alignment"]),
+                trainings=tuple(map(AdditiveSettings.from_json, content["trainings"])),
+            )
+            noise_bound = int(content["noise_bound"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ProtocolError(f"the session plan can't be read: {error!r}") from error
+        except InputError as error:
+            raise ProtocolError(f"the session plan is not acceptable: {error}") from error
+        if plan.session != session or party not in plan.feature_parties or noise_bound < 0:
+            raise ProtocolError(
+                f"the plan is for session '{plan.session}' with {', '.join(plan.feature_parties)}; "
+                f"'{session}' with {party} among its partners is right"
+            )
+        return plan, noise_bound

@@ -1,0 +1,169 @@
+"""The Flower ServerApp: starts the relay, sends each party one `train.session`, waits for the end.
+
+The coordinator proposes trainings by name and knows parties by name; it holds no key, row or model.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.serverapp import Grid, ServerApp
+
+from federation.errors import PartyFailure
+from federation.proto.relay_pb2 import ProgressNote
+from server.coordinator.relay import Relay
+
+POLL_SECONDS = 0.2
+PARTY_SECONDS = 60.0
+# Longer than any training: a message that is lost costs its session, not the run.
+SESSION_TTL_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class SessionJob:
+    """One session to run.
+
+    Attributes:
+        run, session: ids.
+        label_party: its name.
+        parties: all parties' names, the label party's first.
+        trainings: overrides of the settings in the federation file, one a training.
+        party_seconds: how long to wait for all parties to come.
+    """
+
+    run: str
+    session: str
+    label_party: str
+    parties: tuple[str, ...]
+    trainings: tuple[Mapping[str, Any], ...] = ()
+    party_seconds: float = PARTY_SECONDS
+
+
+@dataclass(frozen=True)
+class SessionOutcome:
+    """What a session left at the coordinator: figures, no rows.
+
+    Attributes:
+        summaries: each party's own summary.
+        bytes_relayed, frames_relayed: by sending party.
+        seconds: from the first stream to the end.
+    """
+
+    summaries: Mapping[str, Mapping[str, Any]]
+    bytes_relayed: Mapping[str, int]
+    frames_relayed: Mapping[str, int]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def run_session(
+    grid: Grid,
+    job: SessionJob,
+    on_progress: Callable[[str, ProgressNote], None] = lambda party, note: None,
+) -> SessionOutcome:
+    """Run one session with the nodes of a grid.
+
+    Raises:
+        PartyFailure: one clear sentence; no party is left hanging.
+    """
+    started = time.monotonic()
+    nodes = _find_parties(grid, job)
+    found = time.monotonic()
+    tickets = {party: secrets.token_bytes(32) for party in job.parties}
+    with Relay(job.session, tickets, job.party_seconds, on_progress) as relay:
+        pending = {}
+        for party, node in nodes.items():
+            asked = ConfigRecord(
+                {
+                    "run": job.run,
+                    "session": job.session,
+                    "party": party,
+                    "address": relay.address,
+                    "ticket": tickets[party],
+                    "trainings": json.dumps([dict(training) for training in job.trainings]),
+                }
+            )
+            message = Message(
+                RecordDict({"session": asked}),
+                dst_node_id=node,
+                message_type="train.session",
+                ttl=SESSION_TTL_SECONDS,
+            )
+            pending[next(iter(grid.push_messages([message])))] = party
+        summaries = relay.wait(alive=lambda: _check_replies(grid, pending))
+        traffic = relay.traffic
+        _await_replies(grid, pending)
+    return SessionOutcome(
+        summaries={party: json.loads(text) for party, text in summaries.items()},
+        bytes_relayed={party: seen.bytes for party, seen in traffic.items()},
+        frames_relayed={party: seen.frames for party, seen in traffic.items()},
+        seconds={"find parties": found - started, "session": time.monotonic() - found},
+    )
+
+
+def _find_parties(grid: Grid, job: SessionJob) -> dict[str, int]:
+    """Ask every node which party it is, until all parties are found or time is up."""
+    deadline = time.monotonic() + job.party_seconds
+    nodes: dict[str, int] = {}
+    asked: set[int] = set()
+    while True:
+        fresh = [node for node in grid.get_node_ids() if node not in asked]
+        asked.update(fresh)
+        questions = [
+            Message(
+                RecordDict(), dst_node_id=node, message_type="query.party", ttl=job.party_seconds
+            )
+            for node in fresh
+        ]
+        left = max(deadline - time.monotonic(), 1.0)
+        replies = grid.send_and_receive(questions, timeout=left) if questions else []
+        for reply in replies:
+            if not reply.has_error():
+                nodes[str(reply.content["party"]["name"])] = reply.metadata.src_node_id
+        missing = [party for party in job.parties if party not in nodes]
+        if not missing:
+            return {party: nodes[party] for party in job.parties}
+        if time.monotonic() > deadline:
+            raise PartyFailure(
+                f"{', '.join(missing)} did not come within {job.party_seconds:g} s; start its node "
+                "with the right name and federation file, then run again"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _check_replies(grid: Grid, pending: dict[str, str]) -> None:
+    """Give the session up as soon as a party replies that it failed."""
+    for reply in grid.pull_messages(list(pending)):
+        party = pending.pop(reply.metadata.reply_to_message_id, "a party")
+        if reply.has_error():
+            raise PartyFailure(f"{party}: its process failed ({reply.error.reason})")
+        sentence = str(reply.content["outcome"]["sentence"])
+        if sentence:
+            # A party that only heard of another's failure is not the one to blame.
+            heard = reply.content["outcome"]["kind"] == "PartyFailure"
+            raise PartyFailure(sentence if heard else f"{party}: {sentence}")
+
+
+def _await_replies(grid: Grid, pending: dict[str, str]) -> None:
+    """Let the parties' handlers return after a session that ended well."""
+    deadline = time.monotonic() + 10
+    while pending and time.monotonic() < deadline:
+        _check_replies(grid, pending)
+        time.sleep(0.02)
+
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """`flwr run`: the run's configuration names the parties (label party first) and the run."""
+    names = tuple(str(context.run_config["parties"]).split(","))
+    session = f"{context.run_id:x}-{secrets.token_hex(4)}"
+    job = SessionJob(str(context.run_id), session, names[0], names)
+    run_session(grid, job)
