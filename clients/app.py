@@ -24,6 +24,7 @@ from federation.errors import InputError, VeilscoreError
 
 # Set by whoever runs all parties on one machine; never in a deployment.
 SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
+SIMULATION_OUTPUT = "VEILSCORE_SIMULATION_OUTPUT"
 
 app = ClientApp()
 log = logging.getLogger("veilscore.party")
@@ -38,6 +39,8 @@ def _identity(context: Context) -> tuple[FederationConfig, str]:
             "--node-config 'party=\"NAME\" federation=\"PATH\"'"
         )
     config = read_federation(Path(str(path)))
+    if SIMULATION_OUTPUT in os.environ:
+        config = config.with_output(Path(os.environ[SIMULATION_OUTPUT]))
     party = context.node_config.get("party")
     if party is None:
         party = config.parties[int(context.node_config["partition-id"])].name

@@ -24,7 +24,7 @@ its own party alone, so reading this file opens none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -106,6 +106,10 @@ class FederationConfig:
             f"{self.path}: there is no party '{name}'; "
             f"{suggest(name, (entry.name for entry in self.parties))}"
         )
+
+    def with_output(self, output: Path) -> FederationConfig:
+        """The same federation, its runs written elsewhere."""
+        return replace(self, output=output)
 
     def manifest_of(self, name: str) -> PartyManifest:
         """Open the manifest of one party, and check that it is that party's.

@@ -171,6 +171,8 @@ class PartyRun:
                 }
             )
         _write_scores(self.job.output / "test-scores.parquet", columns)
+        fitted = {training.settings.name: training.fit.scores for training in result.trainings}
+        _write_scores(self.job.output / "fit-scores.parquet", fitted)
         delta = self.job.plan.trainings[0].label_delta
         history = self._history or self.vault.label_history(self._dataset)
         return {

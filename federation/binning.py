@@ -1,14 +1,16 @@
-"""Bins of one feature, fitted at its owner on training rows: quantile, categorical, missing, absent.
+"""Bins of one feature, fitted at its owner on training rows, with bins for missing and absent.
 
 Every bin holds at least `floor` training borrowers, because a private linear map gives its owner
 the residual sum of every bin, and a sum over few borrowers is nearly a label. What is too rare for
-a bin of its own goes where it is declared to go: a small ordered bin to its smaller neighbour, rare
-categories to 'other', a missing, absent or 'other' bin that stays below the floor to the fullest bin.
+a bin of its own goes where it is declared to go: a small ordered bin to its smaller neighbour,
+rare categories to 'other', a missing, absent or 'other' bin that stays below the floor to the
+fullest bin.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -68,14 +70,16 @@ class Binning:
             shown = [f"{edge:g}" for edge in self.edges]
             labels = (
                 [f"≤ {shown[0]}"]
-                + [f"({low}, {high}]" for low, high in zip(shown, shown[1:], strict=False)]
+                + [f"({low}, {high}]" for low, high in pairwise(shown)]
                 + [f"> {shown[-1]}"]
                 if shown
                 else ["all values"]
             )
-        for name in ("other", "missing", "absent"):
-            if getattr(self, name) == len(labels):
-                labels.append(name)
+        places = {"other": self.other, "missing": self.missing, "absent": self.absent}
+        if self.kind is FeatureKind.NUMERIC:
+            del places["other"]  # a number is never 'other'
+        for place in range(len(labels), self.bins):
+            labels.append(" or ".join(name for name, own in places.items() if own == place))
         return labels
 
 

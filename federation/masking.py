@@ -2,8 +2,9 @@
 
 Every pair of feature parties agrees on a key (X25519, RFC 7748; HKDF-SHA256, RFC 5869) and expands
 it per purpose to a ChaCha20 key stream (RFC 8439) read as 64-bit words; one of the pair adds it,
-the other subtracts it, modulo 2^64, so that the masks cancel in the sum. Bonawitz et al., 'Practical
-Secure Aggregation' (CCS 2017), without the dropout part: in a vertical session nobody may drop out.
+the other subtracts it, modulo 2^64, so that the masks cancel in the sum. Bonawitz et al.,
+'Practical Secure Aggregation' (CCS 2017), without the dropout part: in a vertical session nobody
+may drop out.
 """
 
 from __future__ import annotations

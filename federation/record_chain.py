@@ -68,11 +68,12 @@ def read_chain(lines: Iterable[str], where: str) -> tuple[Head, list[Entry]]:
         try:
             content = json.loads(line)
             entry = Entry(content["index"], content["previous"], content["body"])
+            canonical = entry.line()
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{where}, line {number}: not an entry of a veilscore record chain"
             ) from error
-        if entry.line() != line.rstrip("\n") or entry.index != head.length:
+        if canonical != line.rstrip("\n") or entry.index != head.length:
             raise InputError(f"{where}, line {number}: the entry was altered or moved")
         if entry.previous != head.digest:
             raise InputError(

@@ -8,9 +8,9 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from clients.federation_file import FederationConfig
 from federation.errors import PartyFailure, VeilscoreError
 from federation.proto.relay_pb2 import ProgressNote
 
@@ -34,8 +34,7 @@ def new_run_id(name: str) -> str:
 
 
 def run_in_flower(
-    federation: Path,
-    parties: Sequence[str],
+    config: FederationConfig,
     run: str,
     trainings: Sequence[Mapping[str, Any]] = (),
     on_progress: Callable[[str, ProgressNote], None] = lambda party, note: None,
@@ -45,8 +44,7 @@ def run_in_flower(
     """Run one session; returns the coordinator's `SessionOutcome`.
 
     Args:
-        federation: the federation file that every party reads.
-        parties: all names, the label party's first.
+        config: the federation; every party reads its file, and its own manifest.
         run: the run's id.
         trainings: overrides of the file's settings, one a training.
         on_progress: called with a party's name and its progress note.
@@ -59,11 +57,13 @@ def run_in_flower(
     with tempfile.TemporaryDirectory(prefix="veilscore-flower-") as home:
         settings = QUIET | {
             "FLWR_HOME": home,
-            "VEILSCORE_SIMULATION_FEDERATION": str(federation.resolve()),
+            "VEILSCORE_SIMULATION_FEDERATION": str(config.path.resolve()),
+            "VEILSCORE_SIMULATION_OUTPUT": str(config.output.resolve()),
         }
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:
+            parties = [party.name for party in config.parties]
             return _run(parties, run, trainings, on_progress, party_seconds, nodes)
         finally:
             for name, value in before.items():

@@ -4,8 +4,8 @@ The block's weights w, one a bin, are held by their owner. Whoever fits a block 
 
     F(w) = Σ t·log(1 + exp(offset + X·w)) - s·w + ½ wᵀP w
 
-with X the one-hot bins, s = Xᵀ(t·y) the label sums over each bin, t the borrowers' weights and P the
-penalty. The labels enter through s alone, so the same code fits the label party's own block
+with X the one-hot bins, s = Xᵀ(t·y) the label sums over each bin, t the borrowers' weights and P
+the penalty. The labels enter through s alone, so the same code fits the label party's own block
 (offset: the partners' scores) and a partner's (see `surrogate_sums`), from exact or noisy sums.
 Sources: generalized additive models (Hastie & Tibshirani 1990); second-difference penalties over
 ordered bins (Eilers & Marx 1996); damped Newton (Boyd & Vandenberghe 2004, section 9.5).

@@ -43,7 +43,7 @@ class LabelNoise:
 
     @classmethod
     def for_settings(cls, settings: AdditiveSettings, features: int) -> LabelNoise | None:
-        """Calibrate to settings.label_epsilon for this many features of all parties; None if none."""
+        """Calibrate to settings.label_epsilon for all parties' features together; None if none."""
         if settings.label_epsilon is None:
             return None
         sensitivity = RESIDUAL_SCALE * math.sqrt(features + 1)

@@ -1,8 +1,8 @@
 """The label party's role in one additive training: residuals out encrypted, partial scores in.
 
-A round: (1) send the partners the quantised residuals, encrypted; each learns the sums over its own
-bins; (2) take the sum of the partners' partial scores; (3) find the length of their step, fit the own
-block and the intercept to it, locally; (4) judge on the validation fold, tell the partners.
+A round: (1) send the partners the quantised residuals, encrypted; each learns the sums over its
+own bins; (2) take the sum of the partners' partial scores; (3) find the length of their step, fit
+the own block and the intercept to it, locally; (4) judge on the validation fold, tell the partners.
 docs/protocol.md lists the messages.
 """
 
@@ -94,7 +94,7 @@ class _LabelPartyTraining:
         """How much tighter the own bins are held because of the noise."""
         if self.noise is None:
             return None
-        total = self.labels.sum() + self.own_noise[0] / RESIDUAL_SCALE
+        total = _noisy_sums(np.array([self.labels.sum()]), self.own_noise[:1])[0]
         return noise_stretch(
             self.own.counts,
             np.full(self.own.size, self.noise.residual_sigma**2),
@@ -104,7 +104,7 @@ class _LabelPartyTraining:
     def fit_own(self, state: _State, steps: int) -> _State:
         """Newton steps of the own block on top of the partners' partial scores."""
         weights = self.fold_weights
-        sums = self.own.sums(weights * self.labels) + self.own_noise / RESIDUAL_SCALE
+        sums = _noisy_sums(self.own.sums(weights * self.labels), self.own_noise)
         penalty = self.own.penalty(*self.schedule.strengths, stretch=self.stretch)
         fitted = self.own.fit(sums, state.partial, weights, penalty, state.weights, steps)
         return _State(fitted, state.partial)
@@ -144,7 +144,7 @@ class _LabelPartyTraining:
         )
 
     def move(self, state: _State, stepped: Vector, slope: float, curvature: float) -> _Moved:
-        """Go along the partners' step as far as the penalised loss falls, then fit the own block."""
+        """Go along the partners' step while the penalised loss falls, then fit the own block."""
         scores, direction = self.scores(state), stepped - state.partial
         length = line_search(slope, curvature, scores, direction, self.fold_weights)
         partial = state.partial + length * direction
@@ -222,7 +222,7 @@ def train(
         moved = training.move(state, words[:-SLOPE_WORDS], *map(float, words[-SLOPE_WORDS:]))
         kept[number] = moved.state
         decision = training.judge(moved)
-        yield _progress(schedule, settings)
+        yield _progress(schedule, settings, noisy=noise is not None)
         for party in maps:
             verdict = Verdict(
                 round=number,
@@ -279,11 +279,24 @@ def _summed_words(
     return from_fixed_point(total)
 
 
+def _noisy_sums(sums: Vector, noise: npt.NDArray[np.int64]) -> Vector:
+    """Label sums plus noise in integers of RESIDUAL_SCALE, as real numbers.
+
+    Sum and noise are added while both are whole: added as rounded fractions, the last bits of the
+    result would tell the one from the other.
+    """
+    noisy: Vector = (RESIDUAL_SCALE * sums + noise) / RESIDUAL_SCALE
+    return noisy
+
+
 def _clip_total(noise: int, labels: Vector) -> int:
-    """Noise on the number of defaults such that 0.1% to 99.9% of the borrowers default."""
-    count, defaults = len(labels), float(labels.sum())
-    low, high = 0.001 * count - defaults, 0.999 * count - defaults
-    return int(np.clip(noise, np.ceil(low * RESIDUAL_SCALE), np.floor(high * RESIDUAL_SCALE)))
+    """Noise on the number of defaults such that 0.1% to 99.9% of the borrowers default.
+
+    In integers, so that the noisy number's limits are the same whatever the labels are.
+    """
+    everybody, defaults = len(labels) * RESIDUAL_SCALE, int(labels.sum()) * RESIDUAL_SCALE
+    low, high = -(-everybody // 1000), everybody - -(-everybody // 1000)
+    return min(max(noise, low - defaults), high - defaults)
 
 
 def _class_weights(labels: Vector, kind: str) -> Vector:
@@ -308,9 +321,11 @@ def _release(
     return LabelRelease(noise.rho, run, f"training '{settings.name}': {what}")
 
 
-def _progress(schedule: Schedule, settings: AdditiveSettings) -> Progress:
+def _progress(schedule: Schedule, settings: AdditiveSettings, noisy: bool) -> Progress:
     last = schedule.rounds[-1]
-    words = f"round {last.number}, training loss {last.training_loss:.4f}"
+    words = f"round {last.number}"
+    if not noisy:  # progress leaves the party, and label noise does not cover an exact loss
+        words += f", training loss {last.training_loss:.4f}"
     if not np.isnan(last.validation_auc):
         words += f", validation AUC {last.validation_auc:.4f}"
     return Progress(f"training '{settings.name}'", last.number / settings.max_rounds, words)

@@ -117,9 +117,22 @@ class ModelPart:
                 weights=tuple(tuple(map(float, row)) for row in content["weights"]),
                 shares=tuple(tuple(map(float, row)) for row in content["shares"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{where}: the model part is damaged ({error!r})") from error
-        for binning, weights in zip(part.binnings, part.weights, strict=False):
+        lengths = {len(part.binnings), len(part.labels), len(part.weights), len(part.shares)}
+        if len(lengths) > 1 or not np.isfinite(part.intercept):
+            raise InputError(
+                f"{where}: the model part is damaged (binnings, labels, weights and shares must be "
+                "one a feature, the intercept a finite number)"
+            )
+        for binning, weights in zip(part.binnings, part.weights, strict=True):
+            places = (binning.other, binning.missing, binning.absent)
+            own = max(binning.ordered_bins, len(binning.categories), 1)
+            if not 1 <= own <= binning.bins or not all(0 <= p < binning.bins for p in places):
+                raise InputError(
+                    f"{where}: feature '{binning.feature}' has values in bins beyond its "
+                    f"{binning.bins}"
+                )
             if len(weights) != binning.bins or not np.isfinite(weights).all():
                 raise InputError(
                     f"{where}: feature '{binning.feature}' has {len(weights)} weights for "

@@ -3,8 +3,8 @@
 Without label noise the penalty path is walked from strong to weak on the training fold, a round
 each, warm-started; every state is judged by the log-loss of the validation fold. The declared
 strength (factor 1) is kept unless another beats it by more than two standard errors of the paired
-difference; then the validation borrowers join and the model is polished until it settles. With label
-noise nothing may depend on labels: penalty and number of rounds are fixed beforehand, and all
+difference; then the validation borrowers join and the model is polished until it settles. With
+label noise nothing may depend on labels: penalty and number of rounds are fixed beforehand, and all
 borrowers train from the start.
 """
 
@@ -59,7 +59,7 @@ class Schedule:
         self._settings = settings
         self._noisy = noisy
         searches = not noisy and validation > 0 and settings.max_rounds > 2
-        path = settings.penalty_path if searches else (1.0,)
+        path = tuple(dict.fromkeys(settings.penalty_path)) if searches else (1.0,)
         self._path = path[: settings.max_rounds - 1] or (1.0,)
         self._factor = self._path[0]
         self._tried: dict[float, tuple[int, Vector]] = {}
@@ -103,9 +103,9 @@ class Schedule:
         if self._noisy:
             fixed = min(self._settings.noisy_rounds, self._settings.max_rounds)
             return Decision(number >= fixed, number, f"{fixed} rounds were fixed beforehand")
-        comparable = previous is not None and previous.polishing
-        if previous is not None and comparable:
-            if previous.training_loss - training_loss < self._settings.tolerance:
+        if previous is not None and previous.polishing:
+            fell_by = previous.training_loss - training_loss
+            if fell_by < self._settings.tolerance:
                 return Decision(True, number, "the training loss has settled")
         return Decision(last, number, f"the limit of {number} rounds is reached" if last else "")
 

@@ -94,9 +94,9 @@ class AdditiveSettings:
                     f"{', '.join(sorted(known))}"
                 )
         content = dict(values)
-        if "penalty_path" in content:
-            content["penalty_path"] = tuple(float(factor) for factor in content["penalty_path"])
         try:
+            if "penalty_path" in content:
+                content["penalty_path"] = tuple(float(f) for f in content["penalty_path"])
             return cls(**content)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"model: {error}") from error

@@ -1,4 +1,4 @@
-"""The discrete Gaussian mechanism: exact sampling with integers of the operating system's generator.
+"""The discrete Gaussian mechanism: exact sampling, integers of the operating system's generator.
 
 Source: Canonne, Kamath, Steinke, 'The Discrete Gaussian for Differential Privacy' (NeurIPS 2020),
 algorithms 1 to 3. No floating point takes part in the draw, so that no float artefact can leak.

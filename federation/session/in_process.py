@@ -24,7 +24,9 @@ def run_in_process(machines: Mapping[str, Machine[Any]]) -> dict[str, Any]:
         if recipient not in machines:
             raise ProtocolError(f"a message was sent to '{recipient}', which is not of the session")
         frames.extend(machines[recipient].receive(data))
-    waiting = [f"{name} waits for {m.waiting_for}" for name, m in machines.items() if not m.finished]
+    waiting = [
+        f"{name} waits for {m.waiting_for}" for name, m in machines.items() if not m.finished
+    ]
     if waiting:
         raise ProtocolError("the session came to a halt: " + "; ".join(waiting))
     return {name: machine.result for name, machine in machines.items()}

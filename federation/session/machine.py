@@ -1,4 +1,4 @@
-"""Sans-I/O protocols: a role is a generator, a machine feeds it messages and collects what it sends.
+"""Sans-I/O protocols: a role is a generator, a machine feeds it messages and takes what it sends.
 
 A role never opens a socket and never waits: it yields what it wants (`Send`, `Receive`,
 `Progress`) and a driver (in-process, Flower simulation, a stream between machines) moves the

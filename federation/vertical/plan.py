@@ -24,7 +24,7 @@ class SplitPlan:
     Attributes:
         test_share: share of all borrowers kept for the test, [0, 0.9].
         validation_share: share of the rest kept for validation, [0, 0.9].
-        seed: of the stratified random cut.
+        seed: of the random cut.
     """
 
     test_share: float = 0.2
@@ -34,13 +34,18 @@ class SplitPlan:
     def parts(
         self, labels: npt.NDArray[np.uint8], fixed: npt.NDArray[np.uint8] | None
     ) -> npt.NDArray[np.uint8]:
-        """The part of every borrower (n,): 0 training, 1 validation, 2 test, stratified by label.
+        """The part of every borrower (n,): 0 training, 1 validation, 2 test.
+
+        The partners are told who is in the test, so that cut never looks at a label: under a seed
+        and a row order that they can guess, a cut stratified by label gives many labels away. The
+        validation cut, which stays here, is stratified.
 
         Args:
             labels: 0 or 1, in the label party's own order (the cut must not depend on the
                 random order of the alignment).
-            fixed: parts that the label party's table fixes. Where it has no validation rows,
-                they are cut from the training rows.
+            fixed: parts that the label party's table fixes; they too must not have been cut by
+                label under a known seed. Where it has no validation rows, they are cut from the
+                training rows.
 
         Raises:
             InputError: a part would have one class only.
@@ -48,11 +53,12 @@ class SplitPlan:
         generator = np.random.default_rng(self.seed)
         if fixed is None:
             parts = np.zeros(len(labels), dtype=np.uint8)
-            _cut(parts, labels, self.test_share, TEST, generator)
+            test = round(self.test_share * len(labels))
+            parts[generator.permutation(len(labels))[:test]] = TEST
         else:
             parts = fixed.copy()
         if not (parts == VALIDATION).any():
-            _cut(parts, labels, self.validation_share, VALIDATION, generator)
+            _cut_validation(parts, labels, self.validation_share, generator)
         for part, name in ((TRAINING, "training"), (VALIDATION, "validation"), (TEST, "test")):
             inside = labels[parts == part]
             if part == TRAINING and inside.size == 0:
@@ -66,17 +72,16 @@ class SplitPlan:
         return parts
 
 
-def _cut(
+def _cut_validation(
     parts: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.uint8],
     share: float,
-    part: int,
     generator: np.random.Generator,
 ) -> None:
     for label in (0, 1):
         candidates = np.flatnonzero((labels == label) & (parts == TRAINING))
         chosen = generator.permutation(candidates)[: round(share * len(candidates))]
-        parts[chosen] = part
+        parts[chosen] = VALIDATION
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ class SessionPlan:
                 trainings=tuple(map(AdditiveSettings.from_json, content["trainings"])),
             )
             noise_bound = int(content["noise_bound"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ProtocolError(f"the session plan can't be read: {error!r}") from error
         except InputError as error:
             raise ProtocolError(f"the session plan is not acceptable: {error}") from error

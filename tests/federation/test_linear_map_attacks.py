@@ -12,7 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow
 import pytest
+import tenseal
 
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import Direction, OneHotMatrix, elgamal, lattice
@@ -455,6 +457,106 @@ def test_replies_without_rerandomisation_give_the_bin(
     answer = feature.answer(query)
     found = bins_recognised(query.ciphertext, answer.ciphertext)
     assert found == ([] if rerandomised else [(1, 4, 8, 13)])
+
+
+# --- why replies are re-randomised: the quotient of a BFV reply and its request ---
+
+BFV_DEGREE = 4096
+BFV_SLOTS_MODULUS = 40961  # of the plaintext, 1 modulo 2N: a vector of 4,096 slots
+BFV_PRIME = 1073651713  # the first of the ciphertext's primes of 30 bits that SEAL chooses
+Residues = npt.NDArray[np.int64]
+
+
+def bfv_second_polynomial(vector: tenseal.BFVVector) -> Residues:
+    """c_1 modulo BFV_PRIME (N,) from SEAL's serialisation: (2 polynomials, 2 primes, N) words."""
+    serialised = vector.serialize()
+    start = serialised.index(b"\x5e\xa1\x10")  # SEAL's header; what follows is Zstandard
+    length = int.from_bytes(serialised[start + 8 : start + 16], "little")
+    compressed = pyarrow.BufferReader(serialised[start + 16 : start + length])
+    raw = pyarrow.input_stream(compressed, compression="zstd").read()
+    words = np.frombuffer(raw[-4 * BFV_DEGREE * 8 :], dtype="<u8").astype(np.int64)
+    return words.reshape(2, 2, BFV_DEGREE)[1, 0]
+
+
+def primitive_root(prime: int) -> int:
+    """The smallest ψ with ψ^N = -1 modulo the prime."""
+    candidates = (pow(base, (prime - 1) // (2 * BFV_DEGREE), prime) for base in range(2, prime))
+    root = next(root for root in candidates if pow(root, BFV_DEGREE, prime) == prime - 1)
+    return min(pow(root, exponent, prime) for exponent in range(1, 2 * BFV_DEGREE, 2))
+
+
+def powers(base: int, prime: int) -> Residues:
+    """base^0 to base^(N - 1)."""
+    table = [1]
+    while len(table) < BFV_DEGREE:
+        table.append(table[-1] * base % prime)
+    return np.array(table, dtype=np.int64)
+
+
+def transformed(values: Residues, table: Residues, prime: int) -> Residues:
+    """Σ_j values_j·ω^(j·k) for all k, by halves; the table holds the powers of ω."""
+    if len(values) == 1:
+        return values
+    even = transformed(values[0::2], table[0::2], prime)
+    odd = transformed(values[1::2], table[0::2], prime) * table[: len(values) // 2] % prime
+    return np.concatenate([even + odd, even - odd]) % prime
+
+
+def at_odd_powers(coefficients: Residues, prime: int) -> Residues:
+    """A polynomial's values at ψ, ψ^3, ψ^5, …"""
+    root = primitive_root(prime)
+    twisted = coefficients * powers(root, prime) % prime
+    return transformed(twisted, powers(root * root % prime, prime), prime)
+
+
+def from_odd_powers(values: Residues, prime: int) -> Residues:
+    """Back to coefficients, nearest zero."""
+    root = pow(primitive_root(prime), -1, prime)
+    cyclic = transformed(values, powers(root * root % prime, prime), prime)
+    scaled = cyclic * pow(BFV_DEGREE, -1, prime) % prime
+    lifted = scaled * powers(root, prime) % prime
+    return np.where(lifted > prime // 2, lifted - prime, lifted)
+
+
+def slots(polynomial: Residues) -> Residues:
+    """The 4,096 numbers that a plaintext polynomial stands for, in SEAL's order (powers of 3)."""
+    values = at_odd_powers(polynomial % BFV_SLOTS_MODULUS, BFV_SLOTS_MODULUS)
+    half = np.array([pow(3, at, 2 * BFV_DEGREE) for at in range(BFV_DEGREE // 2)])
+    return values[(np.concatenate([half, 2 * BFV_DEGREE - half]) - 1) // 2]
+
+
+@pytest.mark.parametrize("rerandomised", [True, False])
+def test_the_quotient_of_a_bfv_reply_and_its_request_is_the_partner_s_row(
+    rerandomised: bool,
+) -> None:
+    """A reply that is only request × plaintext hands over the plaintext, without any key.
+
+    This is why no map here ever returns a product without adding a fresh encryption to it.
+    """
+    context = tenseal.context(
+        tenseal.SCHEME_TYPE.BFV,
+        poly_modulus_degree=BFV_DEGREE,
+        plain_modulus=BFV_SLOTS_MODULUS,
+        coeff_mod_bit_sizes=[30, 30, 30],
+    )
+    generator = np.random.default_rng(15)
+    vector, row = generator.integers(-127, 128, BFV_DEGREE), generator.integers(0, 2, BFV_DEGREE)
+    request = tenseal.bfv_vector(context, vector.tolist())
+    reply = request * row.tolist()
+    if rerandomised:
+        reply = reply + tenseal.bfv_vector(context, [0] * BFV_DEGREE)
+    assert np.array_equal(reply.decrypt(), vector * row)
+    asked, got = (
+        at_odd_powers(bfv_second_polynomial(part), BFV_PRIME) for part in (request, reply)
+    )
+    # a fresh ciphertext is 0 at one of the roots in about one of 260,000 requests
+    inverses = np.array([pow(value, BFV_PRIME - 2, BFV_PRIME) for value in asked.tolist()])
+    quotient = from_odd_powers(got * inverses % BFV_PRIME, BFV_PRIME)
+    assert np.array_equal(slots(quotient), row) is not rerandomised
+    assert bool(np.abs(quotient).max() < BFV_SLOTS_MODULUS) is not rerandomised
+
+
+# --- the public matrix, and the test of uniformity itself ---
 
 
 def test_nobody_chooses_the_public_matrix() -> None:

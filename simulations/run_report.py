@@ -1,0 +1,214 @@
+"""From a run's figures to the report's input."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clients.vault import ChainFile, Vault, load_part
+from federation.metrics import stability
+from federation.privacy.accountant import epsilon_of
+from federation.report.figures import (
+    DisclosedMessages,
+    FeatureImportance,
+    LedgerLine,
+    ModelRole,
+    ModelRow,
+    PartyDisclosure,
+    PartyImportance,
+    PartyProcess,
+    PrivacySpend,
+    ReportInput,
+    RoundPoint,
+    ShapeFunction,
+    StageSeconds,
+    model_curves,
+)
+from federation.schema import FeatureKind
+from federation.vertical.plain_words import DIRECTION
+from simulations.run_record import (
+    ALONE,
+    POOLED,
+    RunFigures,
+    importances,
+    sent_by_kind,
+    words_by_party,
+)
+
+IMPORTANCE_MEASURE = (
+    "mean absolute deviation of the feature's contribution to the log-odds over the borrowers of the "
+    "fit, computed by its owner"
+)
+SHOWN_SHAPES = 6
+
+
+def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
+    """Everything the report shows."""
+    bank = figures.summaries[figures.label_party]
+    partners = ", ".join(party.name for party in figures.config.feature_parties)
+    labels = figures.labels
+    main = figures.main_training
+    curves = [
+        model_curves(_model_name(figures, name), role, labels, figures.probabilities[name])
+        for name, role in (
+            (main, ModelRole.FEDERATED),
+            (ALONE, ModelRole.LABEL_PARTY_ALONE),
+            (POOLED, ModelRole.POOLED),
+        )
+        if name in figures.probabilities
+    ]
+    rounds = next(t for t in figures.trainings if t["name"] == main)["rounds"]
+    return ReportInput(
+        title=f"Default model of {figures.label_party} with {partners}",
+        run_id=figures.run,
+        created=figures.created,
+        data_note=figures.data_note,
+        simulated=figures.simulated,
+        training_borrowers=int(bank["counts"]["training"]) + int(bank["counts"]["validation"]),
+        test_borrowers=len(labels),
+        test_default_rate=float(labels.mean()),
+        models=tuple(_models(figures)),
+        curves=tuple(curves),
+        importance=tuple(
+            PartyImportance(party, tuple(FeatureImportance(name, value) for name, value in items))
+            for party, items in importances(figures, run_folder).items()
+        ),
+        importance_measure=IMPORTANCE_MEASURE,
+        direction=DIRECTION,
+        disclosures=tuple(_disclosures(figures)),
+        ledger=tuple(_ledger(figures)),
+        rounds=tuple(
+            RoundPoint(figure["number"], _number(figure["validation_auc"]), figure["training_loss"])
+            for figure in rounds
+            if figure["validation_auc"] is not None
+        ),
+        stages=tuple(StageSeconds(name, value) for name, value in figures.seconds.items()),
+        transport=figures.transport,
+        processes=tuple(
+            PartyProcess(name, int(s["process"])) for name, s in figures.summaries.items()
+        ),
+        stability=stability(figures.fit_probabilities[main], figures.probabilities[main]),
+        shapes=tuple(_shapes(figures, run_folder)),
+    )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _model_name(figures: RunFigures, name: str) -> str:
+    if name == ALONE:
+        return f"{figures.label_party} alone"
+    if name == POOLED:
+        return "Same model, pooled plaintext"
+    if name == figures.main_training:
+        return "Federated"
+    return f"Federated, {name}"
+
+
+def _models(figures: RunFigures) -> list[ModelRow]:
+    rows = []
+    for training in figures.trainings:
+        name = training["name"]
+        comparison = figures.comparisons[name]
+        noise = training["label_noise"]
+        spend = None
+        if noise is not None:
+            spend = PrivacySpend(
+                float(noise["epsilon"]),
+                float(noise["delta"]),
+                "one borrower's label",
+                "this training alone; the ledger has the history",
+            )
+        rows.append(
+            ModelRow(
+                _model_name(figures, name),
+                ModelRole.FEDERATED if noise is None else ModelRole.FEDERATED_PRIVATE,
+                comparison.metrics,
+                f"{len(training['rounds'])} rounds, "
+                + ("exact sums" if noise is None else "label noise"),
+                comparison.difference.auc,
+                spend,
+            )
+        )
+    rest = [(ALONE, ModelRole.LABEL_PARTY_ALONE), (POOLED, ModelRole.POOLED)]
+    rest += [(name, ModelRole.BASELINE) for name in figures.baselines]
+    for name, role in rest:
+        if name not in figures.comparisons:
+            continue
+        comparison = figures.comparisons[name]
+        note = "pooled plaintext, for comparison" if role is ModelRole.BASELINE else ""
+        title = name if role is ModelRole.BASELINE else _model_name(figures, name)
+        gain = None if name == ALONE else comparison.difference.auc
+        rows.append(ModelRow(title, role, comparison.metrics, note, gain))
+    return rows
+
+
+def _disclosures(figures: RunFigures) -> list[PartyDisclosure]:
+    words = words_by_party(figures)
+    return [
+        PartyDisclosure(
+            party=party,
+            part="label party" if party == figures.label_party else "feature party",
+            sent=tuple(
+                DisclosedMessages(kind, messages, size, to)
+                for kind, to, messages, size in sent_by_kind(figures.disclosures[party])
+            ),
+            learned=words[party].learned,
+            could_reconstruct=words[party].could_reconstruct,
+            never_saw=words[party].never_saw,
+        )
+        for party in figures.summaries
+    ]
+
+
+def _ledger(figures: RunFigures) -> list[LedgerLine]:
+    """The label party's ledger, oldest first; every ε with the history up to that line."""
+    manifest = figures.config.party(figures.label_party).manifest
+    vault = Vault(manifest.parent / "vault")
+    delta = float(figures.trainings[0]["settings"]["label_delta"])
+    lines, spent = [], 0.0
+    for number, entry in enumerate(ChainFile(vault.ledger_path).entries, start=1):
+        rho = entry.body["rho"]
+        privacy = None
+        if rho != "exact":
+            spent += float(rho)
+            privacy = PrivacySpend(
+                epsilon_of(spent, delta),
+                delta,
+                "one borrower's label",
+                f"noisy releases up to line {number} of this ledger; exact ones have no ε",
+            )
+        recorded = datetime.fromisoformat(str(entry.body["time"])).astimezone(UTC)
+        lines.append(
+            LedgerLine(
+                figures.label_party, recorded, f"{entry.body['what']} ({entry.body['run']})", privacy
+            )
+        )
+    return lines
+
+
+def _shapes(figures: RunFigures, run_folder: Path) -> list[ShapeFunction]:
+    """The label party's own shape functions: the report is its own."""
+    part = load_part(run_folder / figures.label_party / f"model-{figures.main_training}.json")
+    by_feature: dict[str, Any] = {
+        binning.feature: (binning, weights)
+        for binning, weights in zip(part.binnings, part.weights, strict=True)
+    }
+    shapes = []
+    for shape in part.shape_functions()[:SHOWN_SHAPES]:
+        binning, weights = by_feature[shape.feature]
+        ordered = binning.ordered_bins
+        names = binning.bin_labels()[ordered:]
+        numeric = binning.kind is FeatureKind.NUMERIC
+        shapes.append(
+            ShapeFunction(
+                feature=shape.label or shape.feature,
+                unit="",
+                edges=binning.edges if numeric else (),
+                contributions=tuple(weights[:ordered]),
+                others=tuple(zip(names, weights[ordered:], strict=True)),
+            )
+        )
+    return shapes

@@ -1,0 +1,176 @@
+"""One whole run: a federation trains in Flower's simulation, is compared, and leaves its record."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clients.disclosure_listing import read_disclosures
+from clients.federation_file import FederationConfig
+from clients.plan import session_plan
+from clients.vault import write_private
+from federation.additive.settings import AdditiveSettings
+from federation.proto.relay_pb2 import ProgressNote
+from simulations.flower_run import new_run_id, run_in_flower
+from simulations.run_record import (
+    ALONE,
+    POOLED,
+    RunFigures,
+    compare,
+    metrics_json,
+    probabilities,
+    read_scores,
+)
+
+OnProgress = Callable[[str, ProgressNote], None]
+TRANSPORT = "stream: every party a process of its own, gRPC over the relay on the loopback interface"
+
+
+def train_and_report(
+    config: FederationConfig,
+    name: str,
+    *,
+    trainings: Sequence[Mapping[str, Any]],
+    data_note: str,
+    simulated: bool,
+    baselines: bool,
+    on_progress: OnProgress,
+) -> RunFigures:
+    """Train, compare, write `metrics.json` and `report.html`; returns the figures.
+
+    Args:
+        config: the federation.
+        name: of the run, part of its id.
+        trainings: overrides of the file's settings, one a training.
+        data_note: where the data comes from.
+        simulated: whether it is simulated.
+        baselines: whether to pool everybody's files in plaintext, for comparison.
+        on_progress: shown to a person.
+
+    Raises:
+        VeilscoreError: one sentence; the run's folder is removed, the parties' vaults keep their
+            ledgers and disclosure logs.
+    """
+    plan = session_plan(config, "check", trainings)  # refuses wrong settings before anything starts
+    run = new_run_id(name)
+    folder = config.output / run
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+    try:
+        outcome = run_in_flower(config, run, trainings, on_progress)
+        seconds["Flower and Ray"] = time.perf_counter() - started - outcome.seconds["session"]
+        seconds |= outcome.summaries[config.label_party.name]["seconds"]
+        figures = _figures(
+            config, run, folder, outcome, plan.trainings, data_note, simulated, baselines, seconds,
+            on_progress,
+        )
+        seconds["total"] = time.perf_counter() - started
+        _write(figures, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _link_latest(folder)
+    return figures
+
+
+def _figures(
+    config: FederationConfig,
+    run: str,
+    folder: Path,
+    outcome: Any,  # noqa: ANN401  SessionOutcome of the coordinator
+    trainings: tuple[AdditiveSettings, ...],
+    data_note: str,
+    simulated: bool,
+    baselines: bool,
+    seconds: dict[str, float],
+    on_progress: OnProgress,
+) -> RunFigures:
+    scores = read_scores(folder, config.label_party.name)
+    models = {t.name: probabilities(scores[t.name]) for t in trainings}
+    models[ALONE] = probabilities(scores["alone"])
+    fitted = read_scores(folder, config.label_party.name, "fit-scores.parquet")
+    names: tuple[str, ...] = ()
+    if baselines:
+        started = time.perf_counter()
+        on_progress("", ProgressNote(stage="baselines", fraction=0.1, detail="pooled plaintext"))
+        pooled = _pooled_models(config, scores["row"], trainings[0])
+        names = tuple(name for name in pooled if name != POOLED)
+        models |= pooled
+        seconds["baselines"] = time.perf_counter() - started
+        on_progress("", ProgressNote(stage="baselines", fraction=1.0, detail="fitted"))
+    started = time.perf_counter()
+    comparisons = compare(scores["label"], models)
+    seconds["bootstrap"] = time.perf_counter() - started
+    return RunFigures(
+        run=run,
+        created=datetime.now(UTC),
+        config=config,
+        simulated=simulated,
+        data_note=data_note,
+        summaries=outcome.summaries,
+        comparisons=comparisons,
+        probabilities=models,
+        labels=scores["label"],
+        fit_probabilities={t.name: probabilities(fitted[t.name]) for t in trainings},
+        baselines=names,
+        disclosures=read_disclosures(folder),
+        bytes_sent=outcome.bytes_relayed,
+        seconds=seconds,
+        transport=TRANSPORT,
+    )
+
+
+def _pooled_models(
+    config: FederationConfig, test_rows: Any, settings: AdditiveSettings  # noqa: ANN401
+) -> dict[str, Any]:
+    from simulations.baselines import Columns, fit_baselines
+    from simulations.plain_additive import fit_plain
+    from simulations.pooling import pool
+
+    table = pool(config)
+    in_test = np.isin(table.rows, test_rows)
+    # Scores come in the order of the pooled rows; the label party's are in its alignment's order.
+    order = np.argsort(np.argsort(test_rows))
+    plain = fit_plain(
+        table.label_party + table.partners,
+        table.label,
+        ~in_test,
+        bins=settings.bins,
+        smoothness=settings.smoothness,
+        ridge=settings.ridge,
+    )
+    fitted = fit_baselines(
+        table.label_party,
+        table.partners,
+        table.label,
+        train_rows=np.flatnonzero(~in_test),
+        test_rows=np.flatnonzero(in_test),
+    )
+    models = {POOLED: probabilities(plain.test_scores)[order]}
+    return models | {
+        baseline.name: baseline.test_scores[order]
+        for baseline in fitted
+        if baseline.columns is Columns.POOLED
+    }
+
+
+def _write(figures: RunFigures, folder: Path) -> None:
+    from federation.report.render import render
+    from simulations.run_report import report_input
+
+    write_private(folder / "metrics.json", metrics_json(figures).encode())
+    write_private(folder / "report.html", render(report_input(figures, folder)).encode())
+
+
+def _link_latest(folder: Path) -> None:
+    beside = folder.parent / f".latest.{os.getpid()}"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(folder.name)
+    beside.replace(folder.parent / "latest")

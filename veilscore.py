@@ -1,0 +1,45 @@
+"""The command line of veilscore, assembled from the rooms' own `cli` modules.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+import clients.cli
+import simulations.cli
+from federation.errors import VeilscoreError
+
+app = typer.Typer(
+    name="veilscore",
+    help=(
+        "Privacy-preserving federated credit scoring: a bank and its partners train one default "
+        "model while every row stays home. Start with `veilscore demo`, or `veilscore init DIR` "
+        "for a federation of your own."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+simulations.cli.add_commands(app)
+clients.cli.add_commands(app)
+
+
+def main() -> None:
+    """Run a command; what a person got wrong is one sentence on stderr and exit status 2."""
+    try:
+        app()
+    except VeilscoreError as error:
+        sys.stderr.write(f"veilscore: {error}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("veilscore: stopped\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
