@@ -16,7 +16,7 @@ demo: $(STAMP)  ## train the bank and the platform on the real UCI data
 	$(BIN)/veilscore demo
 
 test: $(STAMP)  ## the whole default suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: $(STAMP)  ## everything CI checks beside the tests
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -20,7 +20,9 @@ from clients.channels.stream import StreamChannel, told
 from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun, summary_text
 from clients.plan import epsilon_budget, session_plan
+from clients.prediction import PredictionJob, PredictionRun
 from federation.errors import InputError, VeilscoreError
+from federation.vertical.plan import AlignmentMode
 
 # Set by whoever runs all parties on one machine; never in a deployment.
 SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
@@ -71,10 +73,23 @@ def _take_part(asked: dict[str, Any], context: Context, simulated: bool) -> None
     config, party = _identity(context)
     if asked["party"] != party:
         raise InputError(f"the coordinator took this node for '{asked['party']}'; it is '{party}'")
+    channel = StreamChannel(str(asked["address"]), bytes(asked["ticket"]), tell_inputs=simulated)
+    run: PartyRun | PredictionRun
+    if asked["task"] == "predict":
+        run = PredictionRun(_prediction_job(asked, config, party), channel.note)
+    else:
+        run = PartyRun(_training_job(asked, config, party), channel.note)
+    try:
+        channel.run(run.machine, lambda: summary_text(run.finish()))
+    finally:
+        run.close()
+
+
+def _training_job(asked: dict[str, Any], config: FederationConfig, party: str) -> PartyJob:
     is_label_party = party == config.label_party.name
     session = str(asked["session"])
     overrides = json.loads(str(asked["trainings"]))
-    job = PartyJob(
+    return PartyJob(
         run=str(asked["run"]),
         session=session,
         manifest=config.manifest_of(party),
@@ -84,9 +99,17 @@ def _take_part(asked: dict[str, Any], context: Context, simulated: bool) -> None
         split_column=config.split.column if is_label_party else None,
         epsilon_budget=epsilon_budget(config) if is_label_party else None,
     )
-    channel = StreamChannel(str(asked["address"]), bytes(asked["ticket"]), tell_inputs=simulated)
-    run = PartyRun(job, on_progress=channel.note)
-    try:
-        channel.run(run.machine, lambda: summary_text(run.finish()))
-    finally:
-        run.close()
+
+
+def _prediction_job(asked: dict[str, Any], config: FederationConfig, party: str) -> PredictionJob:
+    model = config.output / str(asked["model_run"]) / party / f"model-{asked['training']}.json"
+    return PredictionJob(
+        run=str(asked["run"]),
+        session=str(asked["session"]),
+        manifest=config.manifest_of(party),
+        label_party=config.label_party.name,
+        feature_parties=tuple(entry.name for entry in config.feature_parties),
+        alignment=cast(AlignmentMode, str(config.alignment)),
+        model=model,
+        output=config.output / str(asked["run"]) / party,
+    )

@@ -15,6 +15,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(disclosures)
     app.command()(ledger)
+    app.command()(shapes)
 
 
 def init(directory: Annotated[Path, typer.Argument(help="An empty or new folder.")]) -> None:
@@ -57,3 +58,15 @@ def ledger(
         else:
             spent = "exact" if body["rho"] == "exact" else f"ρ = {body['rho']:.4f} (zCDP)"
             sys.stdout.write(f"{body['time']}  {spent:<18}  per {body['unit']}: {body['what']}\n")
+
+
+def shapes(
+    part: Annotated[Path, typer.Argument(help="A model part, runs/latest/PARTY/model-NAME.json.")],
+    output: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("shapes.html"),
+) -> None:
+    """Draw the shape functions of one's own model part: what each feature adds to the log-odds."""
+    from clients.vault import load_part, write_private
+    from federation.report.shapes import render_shapes
+
+    write_private(output, render_shapes(load_part(part)).encode())
+    sys.stdout.write(f"Wrote {output}\n")

@@ -36,6 +36,9 @@ FEDERATION_TOML = """\
 alignment = "inner"
 # Where runs are written, relative to this file.
 output = "runs"
+# Where the data comes from, for every report; and whether it is simulated.
+note = "Example federation of about 6,000 small firms"
+simulated = true
 
 # One table a party. Exactly one has role = "label": it holds the outcomes.
 # A manifest is opened by its own party only.
@@ -52,8 +55,6 @@ test_share = 0.2
 # The penalty is chosen, and training stopped, on this share of the rows that are not test rows.
 validation_share = 0.2
 seed = 42
-# Keep the share of defaults equal in all parts.
-stratify = true
 # Instead of test_share: a column of the label party's table with train, validation or test.
 # column = "split"
 

@@ -3,6 +3,8 @@
     [federation]
     alignment = "inner"              # or "label-left": keep all borrowers of the label party
     output = "runs"
+    note = "SME loans 2019-2024"     # where the data comes from; stands in every report
+    simulated = false                # true: every report says that the data is simulated
 
     [parties.bank]
     role = "label"
@@ -59,7 +61,6 @@ class SplitSettings:
         test_share: share of the rows kept for the test.
         validation_share: share of the remaining rows on which the penalty is chosen.
         seed: seed of the split.
-        stratify: keep the share of defaults equal in all parts.
         column: a column of the label party's table whose values (train, validation, test) fix
             the split instead of `test_share`; None: split by shares.
     """
@@ -67,7 +68,6 @@ class SplitSettings:
     test_share: float = 0.2
     validation_share: float = 0.2
     seed: int = 42
-    stratify: bool = True
     column: str | None = None
 
 
@@ -86,6 +86,8 @@ class FederationConfig:
     split: SplitSettings
     model: Mapping[str, Scalar]
     privacy: Mapping[str, Scalar]
+    note: str = ""
+    simulated: bool = False
 
     @property
     def label_party(self) -> PartyEntry:
@@ -134,7 +136,7 @@ def read_federation(path: Path | str) -> FederationConfig:
     top = read_toml(path, "federation file")
     top.allow("federation", "parties", "split", "model", "privacy")
     federation = top.section("federation")
-    federation.allow("alignment", "output")
+    federation.allow("alignment", "output", "note", "simulated")
     return FederationConfig(
         path=path,
         alignment=federation.choice("alignment", Alignment, Alignment.INNER),
@@ -145,6 +147,8 @@ def read_federation(path: Path | str) -> FederationConfig:
         split=_split(top.section("split")),
         model=_scalars(top.section("model")),
         privacy=_scalars(top.section("privacy")),
+        note=federation.text("note", ""),
+        simulated=federation.flag("simulated", False),
     )
 
 
@@ -180,7 +184,7 @@ def _parties(section: Section, folder: Path) -> tuple[PartyEntry, ...]:
 
 def _split(section: Section) -> SplitSettings:
     """Read how rows are split."""
-    section.allow("test_share", "validation_share", "seed", "stratify", "column")
+    section.allow("test_share", "validation_share", "seed", "column")
     if "column" in section and "test_share" in section:
         raise section.error("has both 'column' and 'test_share'; the test rows come from one")
     default = SplitSettings()
@@ -188,7 +192,6 @@ def _split(section: Section) -> SplitSettings:
         test_share=section.share("test_share", default.test_share),
         validation_share=section.share("validation_share", default.validation_share),
         seed=section.whole_number("seed", default.seed),
-        stratify=section.flag("stratify", default.stratify),
         column=section.optional_text("column", example="split"),
     )
 

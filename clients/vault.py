@@ -6,9 +6,12 @@ they are about leaves; whole files are written beside and renamed, so that none 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,19 @@ from federation.privacy.ledger import LabelHistory, release_body
 from federation.record_chain import Entry, Head, read_chain
 from federation.session.machine import Sent
 
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory and those above it that are missing, each 0700."""
+    if not directory.is_dir():
+        _make_private(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a whole file, mode 0600, by way of a temporary one in the same directory."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(path.parent)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -46,7 +58,11 @@ class ChainFile:
             InputError: a line was changed, dropped or inserted.
         """
         self.path = path
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        # Not splitlines(), which also splits at line ends that JSON leaves bare in strings.
+        content = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        *lines, rest = content.split("\n")
+        if rest:
+            raise InputError(f"{path}, line {len(lines) + 1}: the last line was cut off")
         self._head, self._entries = read_chain(lines, str(path))
 
     @property
@@ -61,16 +77,29 @@ class ChainFile:
 
     def append(self, body: Mapping[str, Any], durable: bool = True) -> Entry:
         """Add one entry; on return it is on the disk (or, not durable, with the system)."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._head, entry = self._head.append(body)
+        _make_private(self.path.parent)
+        head, entry = self._head.append(body)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:
             file.write(entry.line() + "\n")
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        self._head = head
         self._entries.append(entry)
         return entry
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[ChainFile]:
+    """A chain as it is now, with no other process in here for it meanwhile."""
+    _make_private(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield ChainFile(path)
+    finally:
+        os.close(descriptor)
 
 
 class Vault:
@@ -90,7 +119,16 @@ class Vault:
         return self.home / "ledger.jsonl"
 
     def disclosures_path(self, run: str) -> Path:
-        """What left this party in one run."""
+        """What left this party in one run.
+
+        Raises:
+            InputError: the run's name, which the coordinator chooses, is no name of a file.
+        """
+        if not RUN_NAME.fullmatch(run):
+            raise InputError(
+                f"'{run}' is no name for a run: letters, digits, '.', '_' and '-' are right, "
+                "100 at most, a letter or digit first"
+            )
         return self.home / "disclosures" / f"{run}.jsonl"
 
     def disclosure_log(self, run: str, session: str) -> DisclosureLog:
@@ -109,11 +147,12 @@ class Vault:
         Raises:
             InputError: the budget has no room; nothing was entered.
         """
-        ledger = ChainFile(self.ledger_path)
-        history = LabelHistory.of(ledger.entries, dataset)
-        history.check_budget(release, budget, delta)
-        stamp = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
-        ledger.append(release_body(release, dataset) | stamp)
+        # Locked, so that two runs at once can't both take what is left of the budget.
+        with _locked(self.ledger_path) as ledger:
+            history = LabelHistory.of(ledger.entries, dataset)
+            history.check_budget(release, budget, delta)
+            stamp = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
+            ledger.append(release_body(release, dataset) | stamp)
         return history.after(release)
 
 

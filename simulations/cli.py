@@ -21,9 +21,12 @@ def add_commands(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.command()(demo)
     app.command()(train)
+    app.command()(predict)
     bench = typer.Typer(help="Measure speed, memory and bytes on this machine.", no_args_is_help=True)
     bench.command("additive")(bench_additive)
     bench.command("alignment")(bench_alignment)
+    bench.command("label-noise")(bench_label_noise)
+    bench.command("all")(bench_all)
     app.add_typer(bench, name="bench")
 
 
@@ -49,9 +52,6 @@ def demo(
         "demo",
         [{"name": "exact"}, {"name": "label-noise", "label_epsilon": label_epsilon}],
         output,
-        "Real data: UCI 'default of credit card clients' (Taiwan 2005, 30,000 borrowers, CC BY 4.0); "
-        "its division between a bank and a platform is simulated.",
-        simulated=False,
         baselines=True,
         quiet=quiet,
         as_json=as_json,
@@ -80,8 +80,6 @@ def train(
         "train",
         [overrides],
         output,
-        f"Data of {config}",
-        simulated=False,
         baselines=baselines,
         quiet=quiet,
         as_json=as_json,
@@ -93,17 +91,13 @@ def _run(
     name: str,
     trainings: list[dict[str, Any]],
     output: Path | None,
-    data_note: str,
     *,
-    simulated: bool,
     baselines: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    from rich.console import Console
-
     from clients.federation_file import read_federation
-    from simulations.console import print_table, shown_progress
+    from simulations.console import print_table, reading_console, shown_progress
     from simulations.run_record import metrics_json
     from simulations.training_run import train_and_report
 
@@ -115,8 +109,6 @@ def _run(
             config,
             name,
             trainings=trainings,
-            data_note=data_note,
-            simulated=simulated,
             baselines=baselines,
             on_progress=on_progress,
         )
@@ -124,13 +116,41 @@ def _run(
     if as_json:
         sys.stdout.write(metrics_json(figures))
     elif not quiet:
-        console = Console()
+        console = reading_console()
         print_table(figures, console)
         console.print(
             f"Written: {folder}/ (report.html, metrics.json, a model part a party); "
             f"{config.output}/latest links to it.",
             highlight=False,
             soft_wrap=True,
+        )
+
+
+def predict(
+    config: Annotated[
+        Path, typer.Option(help="A federation file whose manifests name the borrowers to score.")
+    ],
+    run: Annotated[Path, typer.Option(help="The training run, such as runs/latest.")],
+    training: Annotated[str, typer.Option(help="Which training of that run.")] = "exact",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a batch of borrowers with a trained model: one exchange with each partner.
+
+    The label party gets a file of scores; what each party sent is in its disclosure log.
+    """
+    from clients.federation_file import read_federation
+    from simulations.console import shown_progress
+    from simulations.prediction_run import predict_batch
+
+    with shown_progress(quiet or as_json) as on_progress:
+        figures = predict_batch(read_federation(config), run, training, on_progress)
+    if as_json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+    elif not quiet:
+        sys.stdout.write(
+            f"{figures['scored']:,} borrowers scored in {figures['seconds']:.1f} s; scores at the "
+            f"label party: {figures['scores']}\n"
         )
 
 
@@ -157,6 +177,35 @@ def bench_alignment(
     from simulations.bench_alignment import bench_alignment as bench
 
     _print(bench(ids), as_json)
+
+
+def bench_label_noise(
+    epsilon: Annotated[float, typer.Option(help="ε a training; one borrower's label.")] = 2.0,
+    draws: Annotated[int, typer.Option(help="Independent draws of the noise.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What label noise costs on the UCI data: test AUC over several draws of the noise."""
+    from simulations.bench_additive import label_noise_draws
+
+    _print(label_noise_draws(epsilon, draws), as_json)
+
+
+def bench_all(as_json: AsJson = False) -> None:
+    """The benchmarks behind docs/benchmarks.md, one after the other."""
+    from simulations.bench_additive import bench, label_noise_draws
+    from simulations.bench_alignment import bench_alignment as alignment
+
+    runs: list[tuple[str, Any]] = [
+        ("UCI, stream", lambda: bench(0, 0, 0, 32, "stream", "uci")),
+        ("110,000 x (13+30), stream", lambda: bench(110_000, 13, 30, 32, "stream", "simulated")),
+        ("UCI, label noise, ten draws", lambda: label_noise_draws(2.0, 10)),
+        ("alignment, 100,000 x 100,000", lambda: alignment(100_000)),
+    ]
+    for name, run in runs:
+        if not as_json:
+            sys.stdout.write(f"\n{name}\n")
+        figures = run()
+        _print({"bench": name} | figures if as_json else figures, as_json)
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:

@@ -23,6 +23,7 @@ from simulations.run_record import (
 )
 from simulations.training_run import OnProgress
 
+TABLE_WIDTH = 108
 PLAIN_SECONDS = 1.0  # without a terminal, at most a line a stage and second
 
 
@@ -75,6 +76,12 @@ def _plain_lines() -> OnProgress:
     return show
 
 
+def reading_console() -> Console:
+    """A console on stdout; where there is no terminal, wide enough for the table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=TABLE_WIDTH)
+
+
 def print_table(figures: RunFigures, console: Console) -> None:
     """The run in one table, then what left each party and what each learned."""
     bank = figures.summaries[figures.label_party]
@@ -86,9 +93,9 @@ def print_table(figures: RunFigures, console: Console) -> None:
         highlight=False,
     )
     table = Table(title="Test metrics with 95% bootstrap intervals", title_justify="left")
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", overflow="fold")
     for column in ("AUC", "KS", "log-loss"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", min_width=20)
     table.add_row(f"{figures.label_party} alone", *_cells(figures.comparisons[ALONE]))
     table.add_section()
     for training in figures.trainings:
@@ -136,8 +143,7 @@ def _print_disclosures(figures: RunFigures, console: Console) -> None:
 
 
 def _print_seconds(figures: RunFigures, console: Console) -> None:
-    parts = ", ".join(
-        f"{stage} {value:.1f}" for stage, value in figures.seconds.items() if stage != "total"
+    parts = ", ".join(f"{stage} {value:.1f}" for stage, value in figures.seconds.items())
+    console.print(
+        f"\nSeconds: {figures.total_seconds:.1f} in all ({parts}).", highlight=False
     )
-    total = figures.seconds.get("total", 0.0)
-    console.print(f"\nSeconds: {total:.1f} in all ({parts}).", highlight=False)

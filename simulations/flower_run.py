@@ -40,6 +40,7 @@ def run_in_flower(
     on_progress: Callable[[str, ProgressNote], None] = lambda party, note: None,
     party_seconds: float = 60.0,
     nodes: int | None = None,
+    task: Mapping[str, str] | None = None,
 ) -> Any:  # noqa: ANN401  SessionOutcome, imported late
     """Run one session; returns the coordinator's `SessionOutcome`.
 
@@ -50,6 +51,7 @@ def run_in_flower(
         on_progress: called with a party's name and its progress note.
         party_seconds: time limit for all parties to come.
         nodes: how many nodes to start; one a party if not given.
+        task: fields of the coordinator's `SessionJob` that make it another task than training.
 
     Raises:
         PartyFailure: a party failed or did not come; one sentence.
@@ -64,7 +66,7 @@ def run_in_flower(
         os.environ.update(settings)
         try:
             parties = [party.name for party in config.parties]
-            return _run(parties, run, trainings, on_progress, party_seconds, nodes)
+            return _run(parties, run, trainings, on_progress, party_seconds, nodes, task or {})
         finally:
             for name, value in before.items():
                 if value is None:
@@ -80,6 +82,7 @@ def _run(
     on_progress: Callable[[str, ProgressNote], None],
     party_seconds: float,
     nodes: int | None,
+    task: Mapping[str, str],
 ) -> Any:  # noqa: ANN401
     # Imported here: Flower reads its environment at import, and printing help must not wait for it.
     from flwr.app import Context
@@ -97,7 +100,8 @@ def _run(
         parties[0],
         tuple(parties),
         tuple(trainings),
-        party_seconds,
+        party_seconds=party_seconds,
+        **task,
     )
     ended: list[SessionOutcome | BaseException] = []
     server_app = ServerApp()

@@ -102,55 +102,77 @@ def _one_feature(
     return codes, used, ordered
 
 
-def fit_plain(
-    columns: Sequence[FeatureColumn],
-    label: npt.NDArray[np.uint8],
-    fit: npt.NDArray[np.bool_],
-    *,
-    bins: int,
-    smoothness: float,
-    ridge: float,
-) -> PlainModel:
-    """Fit on the rows of `fit`, score the others.
+@dataclass(frozen=True)
+class Design:
+    """One-hot bins of all parties together: (borrowers, 1 + bins), an intercept first."""
 
-    Args:
-        columns: all parties' features on the same borrowers.
-        label: 0 or 1, one a borrower.
-        fit: which borrowers to fit on.
-        bins, smoothness, ridge: as the federated model's settings.
-    """
+    matrix: scipy.sparse.csr_array
+    starts: npt.NDArray[np.int64]
+    ordered: tuple[int, ...]
+
+
+def one_hot_design(
+    columns: Sequence[FeatureColumn], fit: npt.NDArray[np.bool_], bins: int
+) -> Design:
+    """Bin every feature on the rows of `fit` and set the bins side by side."""
     floor = row_floor(int(fit.sum()))
     parts = [_one_feature(column, fit, bins, floor) for column in columns]
     parts = [part for part in parts if part[1] > 1]
     starts = np.cumsum([1] + [used for _, used, _ in parts])
-    size = int(starts[-1])
-    penalty = np.zeros((size, size))
-    for (_, used, ordered), start in zip(parts, starts, strict=False):
-        penalty[np.arange(start, start + used), np.arange(start, start + used)] = ridge
-        for first in range(start, start + ordered - 2):
-            stencil = np.array([1.0, -2.0, 1.0])
-            penalty[first : first + 3, first : first + 3] += (
-                smoothness * ordered**3 * np.outer(stencil, stencil)
-            )
     indices = np.column_stack(
-        [np.zeros(len(label), dtype=np.int64)]
+        [np.zeros(len(fit), dtype=np.int64)]
         + [codes + start for (codes, _, _), start in zip(parts, starts, strict=False)]
     )
     width = indices.shape[1]
-    design = scipy.sparse.csr_array(
+    matrix = scipy.sparse.csr_array(
         (np.ones(indices.size), indices.ravel(), np.arange(0, indices.size + 1, width)),
-        shape=(len(label), size),
+        shape=(len(fit), int(starts[-1])),
     )
-    inside, target = design[np.flatnonzero(fit)], label[fit].astype(float)
-    weights = np.zeros(size)
+    return Design(matrix, starts, tuple(ordered for _, _, ordered in parts))
+
+
+def _penalty(design: Design, smoothness: float, ridge: float) -> Vector:
+    size = int(design.starts[-1])
+    penalty = ridge * np.eye(size)
+    penalty[0, 0] = 0.0
+    stencil = np.array([1.0, -2.0, 1.0])
+    for start, ordered in zip(design.starts, design.ordered, strict=False):
+        for first in range(start, start + ordered - 2):
+            penalty[first : first + 3, first : first + 3] += (
+                smoothness * ordered**3 * np.outer(stencil, stencil)
+            )
+    return penalty
+
+
+def fit_plain(
+    design: Design,
+    label: npt.NDArray[np.uint8],
+    fit: npt.NDArray[np.bool_],
+    *,
+    smoothness: float,
+    ridge: float,
+) -> PlainModel:
+    """Fit on the rows of `fit` to convergence, score the others.
+
+    Args:
+        design: of all parties' features.
+        label: 0 or 1, one a borrower.
+        fit: which borrowers to fit on.
+        smoothness, ridge: as the federated model's settings.
+    """
+    penalty = _penalty(design, smoothness, ridge)
+    inside, target = design.matrix[np.flatnonzero(fit)], label[fit].astype(float)
+    weights = np.zeros(inside.shape[1])
     weights[0] = math.log(target.mean() / (1 - target.mean()))
     iterations = 0
     for iterations in range(1, 31):
         chance = 1 / (1 + np.exp(-(inside @ weights)))
         gradient = inside.T @ (target - chance) - penalty @ weights
-        curvature = inside.T @ (inside * (chance * (1 - chance))[:, None]).tocsr()
-        change = scipy.linalg.solve(curvature.toarray() + penalty, gradient, assume_a="pos")
+        scaled = scipy.sparse.diags_array(chance * (1 - chance)) @ inside
+        change = scipy.linalg.solve(
+            (inside.T @ scaled).toarray() + penalty, gradient, assume_a="pos"
+        )
         weights += change
         if np.abs(inside @ change).max() < 1e-6:
             break
-    return PlainModel(design[np.flatnonzero(~fit)] @ weights, iterations)
+    return PlainModel(design.matrix[np.flatnonzero(~fit)] @ weights, iterations)

@@ -52,6 +52,7 @@ class RunFigures:
         bytes_sent: by party, as the relay counted.
         seconds: by stage.
         transport: in words.
+        total_seconds: of the whole run, with its report.
     """
 
     run: str
@@ -69,6 +70,7 @@ class RunFigures:
     bytes_sent: Mapping[str, int]
     seconds: Mapping[str, float]
     transport: str
+    total_seconds: float = 0.0
 
     @property
     def label_party(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from clients.vault import ChainFile, Vault, load_part
 from federation.metrics import stability
@@ -21,11 +20,10 @@ from federation.report.figures import (
     PrivacySpend,
     ReportInput,
     RoundPoint,
-    ShapeFunction,
     StageSeconds,
     model_curves,
 )
-from federation.schema import FeatureKind
+from federation.report.shapes import IMPORTANCE_MEASURE, shapes_of
 from federation.vertical.plain_words import DIRECTION
 from simulations.run_record import (
     ALONE,
@@ -36,10 +34,6 @@ from simulations.run_record import (
     words_by_party,
 )
 
-IMPORTANCE_MEASURE = (
-    "mean absolute deviation of the feature's contribution to the log-odds over the borrowers of the "
-    "fit, computed by its owner"
-)
 SHOWN_SHAPES = 6
 
 
@@ -89,7 +83,11 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
             PartyProcess(name, int(s["process"])) for name, s in figures.summaries.items()
         ),
         stability=stability(figures.fit_probabilities[main], figures.probabilities[main]),
-        shapes=tuple(_shapes(figures, run_folder)),
+        shapes=tuple(
+            shapes_of(
+                load_part(run_folder / figures.label_party / f"model-{main}.json"), SHOWN_SHAPES
+            )
+        ),
     )
 
 
@@ -187,28 +185,3 @@ def _ledger(figures: RunFigures) -> list[LedgerLine]:
             )
         )
     return lines
-
-
-def _shapes(figures: RunFigures, run_folder: Path) -> list[ShapeFunction]:
-    """The label party's own shape functions: the report is its own."""
-    part = load_part(run_folder / figures.label_party / f"model-{figures.main_training}.json")
-    by_feature: dict[str, Any] = {
-        binning.feature: (binning, weights)
-        for binning, weights in zip(part.binnings, part.weights, strict=True)
-    }
-    shapes = []
-    for shape in part.shape_functions()[:SHOWN_SHAPES]:
-        binning, weights = by_feature[shape.feature]
-        ordered = binning.ordered_bins
-        names = binning.bin_labels()[ordered:]
-        numeric = binning.kind is FeatureKind.NUMERIC
-        shapes.append(
-            ShapeFunction(
-                feature=shape.label or shape.feature,
-                unit="",
-                edges=binning.edges if numeric else (),
-                contributions=tuple(weights[:ordered]),
-                others=tuple(zip(names, weights[ordered:], strict=True)),
-            )
-        )
-    return shapes

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,6 @@ def train_and_report(
     name: str,
     *,
     trainings: Sequence[Mapping[str, Any]],
-    data_note: str,
-    simulated: bool,
     baselines: bool,
     on_progress: OnProgress,
 ) -> RunFigures:
@@ -49,8 +48,6 @@ def train_and_report(
         config: the federation.
         name: of the run, part of its id.
         trainings: overrides of the file's settings, one a training.
-        data_note: where the data comes from.
-        simulated: whether it is simulated.
         baselines: whether to pool everybody's files in plaintext, for comparison.
         on_progress: shown to a person.
 
@@ -68,16 +65,15 @@ def train_and_report(
         seconds["Flower and Ray"] = time.perf_counter() - started - outcome.seconds["session"]
         seconds |= outcome.summaries[config.label_party.name]["seconds"]
         figures = _figures(
-            config, run, folder, outcome, plan.trainings, data_note, simulated, baselines, seconds,
+            config, run, folder, outcome, plan.trainings, baselines, seconds,
             on_progress,
         )
-        seconds["total"] = time.perf_counter() - started
         _write(figures, folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _link_latest(folder)
-    return figures
+    return replace(figures, total_seconds=time.perf_counter() - started)
 
 
 def _figures(
@@ -86,8 +82,6 @@ def _figures(
     folder: Path,
     outcome: Any,  # noqa: ANN401  SessionOutcome of the coordinator
     trainings: tuple[AdditiveSettings, ...],
-    data_note: str,
-    simulated: bool,
     baselines: bool,
     seconds: dict[str, float],
     on_progress: OnProgress,
@@ -112,8 +106,8 @@ def _figures(
         run=run,
         created=datetime.now(UTC),
         config=config,
-        simulated=simulated,
-        data_note=data_note,
+        simulated=config.simulated,
+        data_note=config.note or f"Data of {config.path}",
         summaries=outcome.summaries,
         comparisons=comparisons,
         probabilities=models,
@@ -131,7 +125,7 @@ def _pooled_models(
     config: FederationConfig, test_rows: Any, settings: AdditiveSettings  # noqa: ANN401
 ) -> dict[str, Any]:
     from simulations.baselines import Columns, fit_baselines
-    from simulations.plain_additive import fit_plain
+    from simulations.plain_additive import fit_plain, one_hot_design
     from simulations.pooling import pool
 
     table = pool(config)
@@ -139,10 +133,9 @@ def _pooled_models(
     # Scores come in the order of the pooled rows; the label party's are in its alignment's order.
     order = np.argsort(np.argsort(test_rows))
     plain = fit_plain(
-        table.label_party + table.partners,
+        one_hot_design(table.label_party + table.partners, ~in_test, settings.bins),
         table.label,
         ~in_test,
-        bins=settings.bins,
         smoothness=settings.smoothness,
         ridge=settings.ridge,
     )

@@ -42,6 +42,7 @@ _FEDERATION = """\
 [federation]
 alignment = "inner"
 output = "runs"
+note = "Real data: UCI 'default of credit card clients' (Taiwan 2005, 30,000 borrowers, CC BY 4.0); its division between a bank and a platform is simulated."
 
 [parties.bank]
 role = "label"
@@ -55,7 +56,6 @@ manifest = "platform/manifest.toml"
 column = "split"          # the fixed split on which published figures of this project stand
 validation_share = 0.2
 seed = 42
-stratify = true
 
 [model]
 bins = 32

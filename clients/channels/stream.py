@@ -17,6 +17,7 @@ from federation.session.wire import MAX_FRAME_BYTES
 SESSION_METHOD = "/veilscore.relay.Relay/Session"
 # Frames wait here while the network is slower than the mathematics.
 OUTBOX_FRAMES = 64
+WAIT_SECONDS = 0.2
 
 
 class StreamChannel:
@@ -36,6 +37,7 @@ class StreamChannel:
         self._ticket = ticket
         self._outbox: queue.Queue[FromParty | None] = queue.Queue(OUTBOX_FRAMES)
         self._inbox: queue.Queue[ToParty | BaseException | None] = queue.Queue()
+        self._over = threading.Event()
 
     def note(self, progress: Progress) -> None:
         """Show progress to a person at the coordinator; dropped rather than waited for."""
@@ -65,7 +67,7 @@ class StreamChannel:
                 response_deserializer=ToParty.FromString,
             )
             join = Join(session=machine.session, party=machine.party, ticket=self._ticket)
-            self._outbox.put(FromParty(join=join))
+            self._put(FromParty(join=join))
             responses = call(self._requests())
             reader = threading.Thread(target=self._read, args=(responses,), daemon=True)
             reader.start()
@@ -82,7 +84,7 @@ class StreamChannel:
                 self._fail(machine.party, sentence)
                 raise
             finally:
-                self._outbox.put(None)
+                self._put(None)
                 reader.join(timeout=5)
                 responses.cancel()
 
@@ -94,17 +96,20 @@ class StreamChannel:
         try:
             for message in responses:
                 self._inbox.put(message)
+                if message.WhichOneof("content") == "failed":
+                    self._over.set()
             self._inbox.put(None)
         except grpc.RpcError as error:
             self._inbox.put(error)
+        finally:
+            self._over.set()
 
     def _next(self) -> ToParty:
         message = self._inbox.get()
         if message is None:
             raise PartyFailure("the relay ended the session without a word; see the coordinator")
         if isinstance(message, BaseException):
-            details = message.details() if isinstance(message, grpc.Call) else str(message)
-            raise PartyFailure(f"the relay at {self._address} is not to be reached: {details}")
+            raise PartyFailure(f"the relay at {self._address} {_what_happened(message)}")
         if message.WhichOneof("content") == "failed":
             failed = message.failed
             sender = f"{failed.party}: " if failed.party else ""
@@ -119,16 +124,36 @@ class StreamChannel:
             message = self._next()
             if message.WhichOneof("content") == "parcel":
                 self._deliver(machine.receive(message.parcel.frame))
-        self._outbox.put(FromParty(done=Done(summary_json=summary())))
+        self._put(FromParty(done=Done(summary_json=summary())))
         while self._next().WhichOneof("content") != "end":
             continue
 
     def _deliver(self, frames: Iterator[tuple[str, bytes]]) -> None:
         for recipient, frame in frames:
-            self._outbox.put(FromParty(parcel=Parcel(peer=recipient, frame=frame)))
+            self._put(FromParty(parcel=Parcel(peer=recipient, frame=frame)))
+            while self._over.is_set():  # no use in going on: say why
+                self._next()
+
+    def _put(self, message: FromParty | None) -> None:
+        """Put a message where the stream takes it from, or drop it when the session is over."""
+        while True:
+            try:
+                self._outbox.put(message, timeout=WAIT_SECONDS)
+            except queue.Full:
+                if not self._over.is_set():
+                    continue
+            return
 
     def _fail(self, party: str, sentence: str) -> None:
-        self._outbox.put(FromParty(failed=Failed(party=party, sentence=sentence)))
+        self._put(FromParty(failed=Failed(party=party, sentence=sentence)))
+
+
+def _what_happened(error: BaseException) -> str:
+    if not isinstance(error, grpc.Call):
+        return f"ended the stream: {error}"
+    if error.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.ALREADY_EXISTS):
+        return f"refused this party: {error.details()}"
+    return f"is not to be reached: {error.details()}"
 
 
 def told(error: VeilscoreError, tell_inputs: bool) -> str:

@@ -46,6 +46,7 @@ def train(
     masks: PairwiseMasks,
     label_party: str,
     name: str,
+    max_rounds: int = 100,
 ) -> Generator[Step, object, FeaturePartyFit]:
     """One training.
 
@@ -56,6 +57,8 @@ def train(
         masks: agreed with the other feature parties; none of them, no mask.
         label_party: its name.
         name: the training's name, unique in the session (masks are bound to it).
+        max_rounds: most rounds that the plan allows; every round tells the label party one more
+            number a borrower, so this party holds it to that.
     """
     weights = np.zeros(own.size)
     kept: dict[int, Vector] = {}
@@ -85,6 +88,11 @@ def train(
                 f"{number} with a step from 0 to 2 is right"
             )
         kept[number] = weights + verdict.step * direction
+        if number >= max_rounds and not verdict.stop:
+            raise ProtocolError(
+                f"round {number} of training '{name}' is the last that the plan allows, but the "
+                "verdict asks for another one"
+            )
         if verdict.best_round not in kept:
             raise ProtocolError(f"the verdict names round {verdict.best_round} of {number}")
         weights = kept[verdict.best_round]

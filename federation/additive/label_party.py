@@ -216,9 +216,7 @@ def train(
             sums = side.decode(answer, partner_noise[party])
             sums.MergeFrom(public)
             yield Send(party, "sums", sums)
-        words = yield from _summed_words(
-            tuple(maps), number, "fit", len(labels) + SLOPE_WORDS
-        )
+        words = yield from _summed_words(tuple(maps), number, "fit", len(labels) + SLOPE_WORDS)
         moved = training.move(state, words[:-SLOPE_WORDS], *map(float, words[-SLOPE_WORDS:]))
         kept[number] = moved.state
         decision = training.judge(moved)

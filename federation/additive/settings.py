@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from federation.errors import InputError
+
+# A training's name becomes part of a file's name at every party, whoever proposed it.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class AdditiveSettings:
     def __post_init__(self) -> None:
         """Refuse what can't be trained with, naming the field."""
         checks = {
+            "name": isinstance(self.name, str) and NAME.fullmatch(self.name) is not None,
             "bins": 2 <= self.bins <= 1000,
             "smoothness": self.smoothness >= 0,
             "ridge": self.ridge > 0,
@@ -55,6 +60,7 @@ class AdditiveSettings:
             "label_delta": 0 < self.label_delta < 0.1,
         }
         ranges = {
+            "name": "up to 64 letters, digits, '-', '_' and '.', a letter or digit first",
             "bins": "a whole number from 2 to 1000",
             "smoothness": "a number from 0 up",
             "ridge": "a positive number",

@@ -58,9 +58,7 @@ def epsilon_of(rho: float, delta: float) -> float:
     def bound(log_excess: float) -> float:
         excess = math.exp(log_excess)  # α - 1
         alpha = 1 + excess
-        return (
-            alpha * rho + math.log(excess / alpha) - (math.log(delta) + math.log(alpha)) / excess
-        )
+        return alpha * rho + math.log(excess / alpha) - (math.log(delta) + math.log(alpha)) / excess
 
     centre = 0.5 * math.log(math.log(1 / delta) / rho)
     found = minimize_scalar(bound, bounds=(centre - 6, centre + 6), method="bounded")

@@ -16,9 +16,7 @@ def run_in_process(machines: Mapping[str, Machine[Any]]) -> dict[str, Any]:
     Raises:
         ProtocolError: nobody has anything to send and somebody still waits.
     """
-    frames = deque(
-        frame for machine in machines.values() for frame in machine.start()
-    )
+    frames = deque(frame for machine in machines.values() for frame in machine.start())
     while frames:
         recipient, data = frames.popleft()
         if recipient not in machines:

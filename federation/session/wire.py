@@ -62,9 +62,7 @@ def pack_array(values: npt.NDArray[Any], dtype: str) -> bytes:
     return np.ascontiguousarray(values, dtype=wire_dtype).tobytes()
 
 
-def unpack_array(
-    data: bytes, dtype: str, shape: tuple[int, ...], what: str
-) -> npt.NDArray[Any]:
+def unpack_array(data: bytes, dtype: str, shape: tuple[int, ...], what: str) -> npt.NDArray[Any]:
     """Bytes back to a read-only array; the length must be exactly what the shape asks.
 
     Raises:

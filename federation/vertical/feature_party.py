@@ -84,6 +84,7 @@ def feature_party_session(
         table.identifiers, label_party, group, plan.domain, plan.alignment
     )
     seconds["alignment"] = clock() - started
+    started = clock()
     columns = table.rows(aligned.rows)
     scheme = scheme_for(int((aligned.parts != TEST).sum()))
 
@@ -91,7 +92,6 @@ def feature_party_session(
     parts: dict[str, ModelPart] = {}
     fits: dict[str, FeaturePartyFit] = {}
     for settings in plan.trainings:
-        started = clock()
         if settings.bins not in prepared:
             yield Progress("set-up", 0.1, "binning")
             binned = BinnedRows.of(columns, aligned.parts, settings.bins)
@@ -109,6 +109,7 @@ def feature_party_session(
             masks,
             label_party,
             settings.name,
+            settings.max_rounds,
         )
         test_scores = ready.block.scores(fit.weights, ready.binned.test)
         yield send_partial_scores(test_scores, masks, label_party, settings.name, "test")
@@ -117,6 +118,7 @@ def feature_party_session(
         yield Receive(label_party, "closing")
         parts[settings.name], fits[settings.name] = part, fit
         seconds[f"training '{settings.name}'"] = clock() - started
+        started = clock()
     used = {binning.feature for ready in prepared.values() for binning in ready.binned.binnings}
     return FeatureSessionResult(
         aligned=len(aligned.parts),
@@ -150,9 +152,7 @@ def _prepare(
         )
     block = Block(binned.terms(), binned.fit)
     matrix, omitted = block.one_hot()
-    side = feature_side(
-        scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context
-    )
+    side = feature_side(scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context)
     yield Send(label_party, "map_offer", side.offer())
     seed = yield Receive(label_party, "map_seed")
     assert isinstance(seed, MapSeed)

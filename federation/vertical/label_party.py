@@ -120,6 +120,7 @@ def label_party_session(
     yield from announce_rows(alignment, np.where(parts == TEST, TEST, TRAINING).astype(np.uint8))
     seconds["alignment"] = clock() - started
 
+    started = clock()
     columns = table.rows(alignment.rows)
     row_labels = labels[alignment.rows]
     in_fit = parts != TEST
@@ -135,10 +136,9 @@ def label_party_session(
     prepared: dict[int, _Prepared] = {}
     results = []
     for settings in plan.trainings:
-        started = clock()
         if settings.bins not in prepared:
             prepared[settings.bins] = yield from _prepare(
-                columns, parts, plan, settings.bins, scheme, noise_bound
+                columns, parts, plan, settings.bins, scheme, noise_bound, features
             )
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
@@ -165,16 +165,12 @@ def label_party_session(
             float(fit.weights[0]),
         )
         digests = yield from _close_training(partners, part)
-        results.append(
-            TrainingResult(settings, fit, part, digests, test_scores, clock() - started)
-        )
+        results.append(TrainingResult(settings, fit, part, digests, test_scores, clock() - started))
         seconds[f"training '{settings.name}'"] = results[-1].seconds
-    started = clock()
+        started = clock()
     first = plan.trainings[0]
     own = prepared[first.bins].binned
-    alone = alone_scores(
-        own.terms(), own.fit, fit_labels, own.test, first.smoothness, first.ridge
-    )
+    alone = alone_scores(own.terms(), own.fit, fit_labels, own.test, first.smoothness, first.ridge)
     seconds["label party alone"] = clock() - started
     return LabelSessionResult(
         aligned=len(parts),
@@ -240,6 +236,7 @@ def _prepare(
     bins: int,
     scheme: str,
     noise_bound: int,
+    features: Mapping[str, int],
 ) -> Generator[Step, object, _Prepared]:
     """Bin the own features and set a map up with every partner."""
     yield Progress("set-up", 0.1, "binning")
@@ -250,6 +247,10 @@ def _prepare(
     for party in plan.feature_parties:
         offer = yield Receive(party, "map_offer")
         assert isinstance(offer, MapOffer)
+        if offer.features > features[party]:  # the label noise is calibrated to what it declared
+            raise ProtocolError(
+                f"{party} offers a map of {offer.features} features, but declared {features[party]}"
+            )
         context = plan.map_context(party, bins)
         side = label_side(
             scheme, block.borrowers, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context

@@ -28,7 +28,7 @@ class SplitPlan:
     """
 
     test_share: float = 0.2
-    validation_share: float = 0.15
+    validation_share: float = 0.2
     seed: int = 42
 
     def parts(

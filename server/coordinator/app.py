@@ -34,6 +34,8 @@ class SessionJob:
         label_party: its name.
         parties: all parties' names, the label party's first.
         trainings: overrides of the settings in the federation file, one a training.
+        task: 'train', or 'predict' with the model of another run.
+        model_run, training: that model.
         party_seconds: how long to wait for all parties to come.
     """
 
@@ -42,6 +44,9 @@ class SessionJob:
     label_party: str
     parties: tuple[str, ...]
     trainings: tuple[Mapping[str, Any], ...] = ()
+    task: str = "train"
+    model_run: str = ""
+    training: str = ""
     party_seconds: float = PARTY_SECONDS
 
 
@@ -86,6 +91,9 @@ def run_session(
                     "address": relay.address,
                     "ticket": tickets[party],
                     "trainings": json.dumps([dict(training) for training in job.trainings]),
+                    "task": job.task,
+                    "model_run": job.model_run,
+                    "training": job.training,
                 }
             )
             message = Message(

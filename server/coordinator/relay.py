@@ -6,7 +6,9 @@ everywhere as soon as one party fails, leaves, or never comes.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import logging
 import queue
 import threading
 import time
@@ -27,6 +29,8 @@ from federation.proto.relay_pb2 import (
     ToParty,
 )
 from federation.session.wire import MAX_FRAME_BYTES
+
+log = logging.getLogger("veilscore.coordinator")
 
 SERVICE = "veilscore.relay.Relay"
 QUEUED_FRAMES = 256
@@ -82,8 +86,10 @@ class Relay:
         self._over = threading.Event()
         self._all_here = threading.Event()
         self._failure: Failed | None = None
+        self._complete = False
+        self._threads = futures.ThreadPoolExecutor(max_workers=len(tickets) + 2)
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(max_workers=len(tickets) + 2),
+            self._threads,
             options=[
                 ("grpc.max_receive_message_length", MAX_FRAME_BYTES + 1024),
                 ("grpc.max_send_message_length", MAX_FRAME_BYTES + 1024),
@@ -108,10 +114,9 @@ class Relay:
 
     def __exit__(self, *exception: object) -> None:
         """Close every stream and the port."""
-        self._over.set()
-        for seat in self._seats.values():
-            _offer(seat.outbox, None)
+        self.end_with_failure("", "the coordinator stopped before the session had ended")
         self._server.stop(grace=1).wait()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def traffic(self) -> dict[str, Traffic]:
@@ -153,8 +158,9 @@ class Relay:
             self._failure = Failed(party=party, sentence=sentence)
         for name, seat in self._seats.items():
             if name != party:
-                _offer(seat.outbox, ToParty(failed=self._failure))
-            _offer(seat.outbox, None)
+                _replace(seat.outbox, ToParty(failed=self._failure), None)
+            else:
+                _replace(seat.outbox, None)
         self._over.set()
 
     def _serve(
@@ -203,6 +209,9 @@ class Relay:
                     self._finish_if_all_done()
         except grpc.RpcError:
             pass  # the stream broke: told below
+        except Exception as error:  # whatever it is, nobody may be left waiting
+            log.exception("the session %s ends here", self._session)
+            self.end_with_failure("", f"the coordinator failed ({type(error).__name__})")
         if seat.summary is None:
             self.end_with_failure(party, "left before the session had ended")
 
@@ -214,21 +223,27 @@ class Relay:
         traffic = self._seats[sender].traffic
         traffic.frames += 1
         traffic.bytes += len(parcel.frame)
-        recipient.outbox.put(ToParty(parcel=Parcel(peer=sender, frame=parcel.frame)))
+        if self._failure is None:
+            recipient.outbox.put(ToParty(parcel=Parcel(peer=sender, frame=parcel.frame)))
 
     def _finish_if_all_done(self) -> None:
         with self._lock:
-            if any(seat.summary is None for seat in self._seats.values()):
+            if self._complete or any(seat.summary is None for seat in self._seats.values()):
                 return
+            self._complete = True
         for seat in self._seats.values():
             seat.outbox.put(ToParty(end=End()))
             seat.outbox.put(None)
         self._over.set()
 
 
-def _offer(outbox: queue.Queue[ToParty | None], message: ToParty | None) -> None:
-    """Put without waiting: a party that takes nothing must not hold the others up."""
-    try:
-        outbox.put_nowait(message)
-    except queue.Full:
-        return
+def _replace(outbox: queue.Queue[ToParty | None], *messages: ToParty | None) -> None:
+    """Put the last messages in the place of all that waits: nobody needs a dead session's frames.
+
+    It never blocks for long on a party that takes nothing, and that party's stream still ends.
+    """
+    with contextlib.suppress(queue.Empty):
+        while True:
+            outbox.get_nowait()
+    for message in messages:
+        outbox.put(message)

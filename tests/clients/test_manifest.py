@@ -215,7 +215,7 @@ def test_a_federation_file_is_read_whole(tmp_path: Path) -> None:
     assert [party.name for party in config.feature_parties] == ["platform"]
     assert config.party("platform").manifest == tmp_path / "platform" / "manifest.toml"
     assert (config.split.test_share, config.split.validation_share) == (0.3, 0.2)
-    assert (config.split.seed, config.split.stratify, config.split.column) == (7, True, None)
+    assert (config.split.seed, config.split.column) == (7, None)
     assert config.model == {"bins": 16, "ridge": 0.5}
     assert config.privacy == {"label_epsilon": 2.0}
 
@@ -247,7 +247,6 @@ def test_a_federation_file_opens_no_manifest(tmp_path: Path) -> None:
         ("test_share = 0.3", "test_share = 30", "'test_share' as '30'; it must be a share betw"),
         ("test_share", "test_shares", "unknown key 'test_shares'; did you mean 'test_share'?"),
         ("seed = 7", "seed = 7.5", "'seed' as '7.5'; it must be a whole number from 0 up"),
-        ("seed = 7", 'stratify = "yes"', "'stratify' as text; it must be true or false"),
         ("seed = 7", 'column = "split"', "has both 'column' and 'test_share'"),
         ("bins = 16", "bins = [16]", "[model] has 'bins' as a list, table or date"),
         ("[privacy]", "[privcy]", "unknown table 'privcy'; did you mean 'privacy'?"),

@@ -1,0 +1,182 @@
+"""Predicting a batch of borrowers with a trained model: one exchange with each partner.
+
+The borrowers are aligned afresh; every partner sends the partial scores of its model part, masked
+against the other partners, and the label party adds its own. It learns one number a borrower (the
+sum of the partners' partial scores); a partner learns which of its borrowers were scored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.additive.feature_party import send_partial_scores
+from federation.additive.label_party import receive_partial_scores
+from federation.additive.model_part import ModelPart
+from federation.alignment import (
+    GroupWorkers,
+    announce_rows,
+    feature_party_alignment,
+    label_party_alignment,
+)
+from federation.errors import InputError, ProtocolError
+from federation.masking import PairwiseMasks
+from federation.proto.session_pb2 import Closing, Hello, Plan
+from federation.record_chain import canonical_json
+from federation.session.machine import Receive, Send, Step
+from federation.session.wire import PROTOCOL_VERSION
+from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.plan import TEST, AlignmentMode
+
+PART = "predict"
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """What all parties of a prediction agree on.
+
+    Attributes:
+        session: its id, fresh.
+        model_session, training: the model that is asked for.
+        label_party, feature_parties: names.
+        alignment: 'inner' or 'label-left'.
+    """
+
+    session: str
+    model_session: str
+    training: str
+    label_party: str
+    feature_parties: tuple[str, ...]
+    alignment: AlignmentMode = "inner"
+
+    @property
+    def domain(self) -> bytes:
+        """Separates this session's hashes from any other's."""
+        return f"veilscore alignment 1\0{self.session}".encode()
+
+    def to_json(self) -> str:
+        """What the partners are told."""
+        return canonical_json(
+            {
+                "prediction": {"model_session": self.model_session, "training": self.training},
+                "alignment": self.alignment,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the label party holds after a prediction.
+
+    Attributes:
+        rows: the scored borrowers' rows in its own table, ascending.
+        log_odds: of default, one a row.
+        known: how many of them each partner knows is in `shared`.
+    """
+
+    rows: npt.NDArray[np.uint32]
+    log_odds: npt.NDArray[np.float64]
+    shared: dict[str, int]
+
+
+def label_party_prediction(
+    table: BorrowerTable, plan: PredictionPlan, part: ModelPart, group: GroupWorkers
+) -> Generator[Step, object, Prediction]:
+    """The label party's side.
+
+    Args:
+        table: the borrowers to score; labels are not needed.
+        plan: what the parties are asked to agree on.
+        part: the label party's model part.
+        group: blinds ids; closed by the caller.
+    """
+    keys = {}
+    for party in plan.feature_parties:
+        hello = yield Receive(party, "hello")
+        assert isinstance(hello, Hello)
+        if hello.protocol_version != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"{party} speaks protocol version {hello.protocol_version}, {plan.label_party} "
+                f"speaks {PROTOCOL_VERSION}; install the same veilscore release on both sides"
+            )
+        keys[party] = hello.mask_public_key
+    for party in plan.feature_parties:
+        body = Plan(
+            protocol_version=PROTOCOL_VERSION, plan_json=plan.to_json(), mask_public_keys=keys
+        )
+        yield Send(party, "plan", body)
+    alignment = yield from label_party_alignment(
+        table.identifiers, plan.feature_parties, plan.alignment, group, plan.domain
+    )
+    count = alignment.rows.size
+    yield from announce_rows(alignment, np.full(count, TEST, dtype=np.uint8))
+    partial = yield from receive_partial_scores(plan.feature_parties, PART, count)
+    log_odds = partial + part.partial_scores(table.rows(alignment.rows))
+    for party in plan.feature_parties:
+        yield Receive(party, "closing")
+    for party in plan.feature_parties:
+        yield Send(party, "closing", Closing(model_digest=part.digest))
+    order = np.argsort(alignment.rows)
+    shared = {party: int(alignment.present(party).sum()) for party in plan.feature_parties}
+    return Prediction(alignment.rows[order], log_odds[order], shared)
+
+
+def feature_party_prediction(
+    table: BorrowerTable,
+    party: str,
+    label_party: str,
+    session: str,
+    part: ModelPart,
+    group: GroupWorkers,
+    software: str,
+) -> Generator[Step, object, int]:
+    """A feature party's side; returns how many borrowers were scored.
+
+    Args: as for `feature_party_session`; `part` is this party's model part.
+    """
+    masks = PairwiseMasks(party)
+    hello = Hello(
+        protocol_version=PROTOCOL_VERSION,
+        software=software,
+        mask_public_key=masks.public_key,
+        features=len(part.binnings),
+    )
+    yield Send(label_party, "hello", hello)
+    body = yield Receive(label_party, "plan")
+    assert isinstance(body, Plan)
+    alignment_mode = _check_plan(body, part, party)
+    masks.agree(session, body.mask_public_keys)
+    domain = f"veilscore alignment 1\0{session}".encode()
+    aligned = yield from feature_party_alignment(
+        table.identifiers, label_party, group, domain, alignment_mode
+    )
+    scores = part.partial_scores(table.rows(aligned.rows))
+    yield send_partial_scores(scores, masks, label_party, part.training, PART)
+    yield Send(label_party, "closing", Closing(model_digest=part.digest))
+    yield Receive(label_party, "closing")
+    return len(scores)
+
+
+def _check_plan(body: Plan, part: ModelPart, party: str) -> AlignmentMode:
+    try:
+        content = json.loads(body.plan_json)
+        asked = content["prediction"]
+        mode = content["alignment"]
+        model = (str(asked["model_session"]), str(asked["training"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProtocolError(f"the prediction plan can't be read: {error!r}") from error
+    if model != (part.session, part.training):
+        raise InputError(
+            f"the label party asks for the model of session '{model[0]}', training '{model[1]}', "
+            f"but {party} was given its part of session '{part.session}', training "
+            f"'{part.training}'; both must name the same run"
+        )
+    if mode == "inner":
+        return "inner"
+    if mode == "label-left":
+        return "label-left"
+    raise ProtocolError(f"the prediction plan's alignment is '{mode}'")

@@ -1,0 +1,55 @@
+"""Scoring a batch with a trained model, all parties on this machine in Flower's simulation."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from clients.federation_file import FederationConfig
+from federation.errors import InputError
+from simulations.flower_run import new_run_id, run_in_flower
+from simulations.training_run import OnProgress
+
+
+def predict_batch(
+    config: FederationConfig, model_run: Path, training: str, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Score the borrowers of the parties' tables; returns figures, and where the scores lie.
+
+    Args:
+        config: names the tables to score; its output folder is not used.
+        model_run: a training run's folder; runs are written beside it.
+        training: which of its trainings.
+        on_progress: shown to a person.
+
+    Raises:
+        InputError: there is no such model. PartyFailure: a party failed; nothing is left behind.
+    """
+    model_run = model_run.resolve()
+    for party in config.parties:
+        part = model_run / party.name / f"model-{training}.json"
+        if not part.is_file():
+            known = sorted(path.stem[6:] for path in model_run.glob(f"{party.name}/model-*.json"))
+            raise InputError(
+                f"{part}: there is no such model part; "
+                + (f"this run has the trainings {', '.join(known)}" if known else "train first")
+            )
+    run = new_run_id("predict")
+    config = config.with_output(model_run.parent)
+    folder = config.output / run
+    started = time.perf_counter()
+    task = {"task": "predict", "model_run": model_run.name, "training": training}
+    try:
+        outcome = run_in_flower(config, run, (), on_progress, task=task)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return {
+        "run": run,
+        "scored": outcome.summaries[config.label_party.name]["scored"],
+        "scores": str(folder / config.label_party.name / "scores.csv"),
+        "bytes": dict(outcome.bytes_relayed),
+        "seconds": time.perf_counter() - started,
+    }
