@@ -7,9 +7,11 @@ state lives in globals: in simulation, nodes share processes from one message to
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import traceback
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun, summary_text
 from clients.plan import epsilon_budget, session_plan
 from clients.prediction import PredictionJob, PredictionRun
+from clients.vault import write_private
 from federation.errors import InputError, VeilscoreError
 from federation.vertical.plan import AlignmentMode
 
@@ -66,7 +69,21 @@ def take_part(message: Message, context: Context) -> Message:
     except VeilscoreError as error:
         log.error("%s", error)
         record = ConfigRecord({"sentence": told(error, simulated), "kind": type(error).__name__})
+    except Exception as error:
+        # Flower would tell the coordinator what it says.
+        log.exception("the session failed")
+        _keep_trace(context)
+        record = ConfigRecord({"sentence": told(error, simulated), "kind": type(error).__name__})
     return Message(RecordDict({"outcome": record}), reply_to=message)
+
+
+def _keep_trace(context: Context) -> None:
+    """Keep an unexpected error where only this party reads it: errors.log of its vault."""
+    trace = traceback.format_exc()
+    with contextlib.suppress(Exception):  # the first error is the one to be told
+        config, party = _identity(context)
+        vault = config.party(party).manifest.parent / "vault"
+        write_private(vault / "errors.log", trace.encode())
 
 
 def _take_part(asked: dict[str, Any], context: Context, simulated: bool) -> None:

@@ -47,7 +47,10 @@ def ledger(
 ) -> None:
     """Print the privacy ledger of a party: every release of its labels, over all runs."""
     from clients.vault import ChainFile, Vault
+    from federation.errors import InputError
 
+    if not manifest.is_file():
+        raise InputError(f"{manifest}: there is no such file; name the label party's manifest")
     entries = ChainFile(Vault(manifest.parent / "vault").ledger_path).entries
     if not entries and not as_json:
         sys.stdout.write("The ledger is empty: no label sums were ever released.\n")

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from clients.vault import ChainFile
 from federation.errors import InputError
-from federation.record_chain import Entry, read_chain
+from federation.record_chain import Entry
 
 LOG_NAME = "disclosures.jsonl"
 
@@ -20,8 +21,7 @@ def read_disclosures(run_folder: Path) -> dict[str, tuple[Entry, ...]]:
     """
     found = {}
     for path in sorted(run_folder.glob(f"*/{LOG_NAME}")):
-        _, entries = read_chain(path.read_text("utf-8").splitlines(), str(path))
-        found[path.parent.name] = tuple(entries)
+        found[path.parent.name] = tuple(ChainFile(path).entries)
     if not found:
         raise InputError(
             f"{run_folder}: holds no disclosure log; name a run's folder, such as runs/latest"

@@ -147,7 +147,7 @@ def read_federation(path: Path | str) -> FederationConfig:
         split=_split(top.section("split")),
         model=_scalars(top.section("model")),
         privacy=_scalars(top.section("privacy")),
-        note=federation.text("note", ""),
+        note=federation.optional_text("note", example="SME loans 2019-2024") or "",
         simulated=federation.flag("simulated", False),
     )
 
@@ -200,10 +200,10 @@ def _scalars(section: Section) -> Mapping[str, Scalar]:
     """Return a table's scalars (and lists of numbers) as they stand."""
     found: dict[str, Scalar] = {}
     for key, value in section.values.items():
-        if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
+        if isinstance(value, list) and value and all(type(item) in (int, float) for item in value):
             found[key] = tuple(map(float, value))
             continue
         if not isinstance(value, str | int | float):
-            raise section.error(f"has '{key}' as a list, table or date; it must be one value")
+            raise section.error(f"has '{key}' as a list, table or date; it must be one value, or a list of numbers")
         found[key] = value
     return found

@@ -138,7 +138,7 @@ ALIGNMENT_KINDS = ("blinded_ids", "reblinded_ids", "aligned_rows")
 
 def _summary(machine: Machine[Any], sent: list[tuple[str, int]]) -> dict[str, Any]:
     after = sum(size for kind, size in sent if kind not in ALIGNMENT_KINDS)
-    summary = {
+    summary: dict[str, Any] = {
         "bytes": after,
         "alignment_bytes": sum(size for _, size in sent) - after,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -27,6 +27,10 @@ QUIET = {
 }
 
 
+# Ray's sockets lie below it, and a socket's path has at most 107 signs.
+LONGEST_RAY_FOLDER = 40
+
+
 def new_run_id(name: str) -> str:
     """Sortable by time, unique: 20261122-101500-demo-3f2a."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -56,7 +60,9 @@ def run_in_flower(
     Raises:
         PartyFailure: a party failed or did not come; one sentence.
     """
-    with tempfile.TemporaryDirectory(prefix="veilscore-flower-") as home:
+    with tempfile.TemporaryDirectory(
+        prefix="veilscore-flower-", ignore_cleanup_errors=True
+    ) as home:
         settings = QUIET | {
             "FLWR_HOME": home,
             "VEILSCORE_SIMULATION_FEDERATION": str(config.path.resolve()),
@@ -66,7 +72,9 @@ def run_in_flower(
         os.environ.update(settings)
         try:
             parties = [party.name for party in config.parties]
-            return _run(parties, run, trainings, on_progress, party_seconds, nodes, task or {})
+            return _run(
+                parties, run, trainings, on_progress, party_seconds, nodes, task or {}, home
+            )
         finally:
             for name, value in before.items():
                 if value is None:
@@ -83,6 +91,7 @@ def _run(
     party_seconds: float,
     nodes: int | None,
     task: Mapping[str, str],
+    home: str,
 ) -> Any:  # noqa: ANN401
     # Imported here: Flower reads its environment at import, and printing help must not wait for it.
     from flwr.app import Context
@@ -127,6 +136,8 @@ def _run(
                 "include_dashboard": False,
                 "log_to_driver": False,
                 "logging_level": logging.CRITICAL,
+                # Its logs belong in a folder of our own that goes when the run ends.
+                **({"_temp_dir": home} if len(home) <= LONGEST_RAY_FOLDER else {}),
             },
         },
     )

@@ -213,7 +213,8 @@ def metrics_json(figures: RunFigures) -> str:
             for party, words in words_by_party(figures).items()
         },
         "bytes": dict(figures.bytes_sent) | {"total": sum(figures.bytes_sent.values())},
-        "seconds": {stage: round(value, 3) for stage, value in figures.seconds.items()},
+        "seconds": {stage: round(value, 3) for stage, value in figures.seconds.items()}
+        | {"total": round(figures.total_seconds, 3)},
         "notes": {name: s["notes"] for name, s in figures.summaries.items()},
     }
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

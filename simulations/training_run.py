@@ -15,9 +15,10 @@ import numpy as np
 
 from clients.disclosure_listing import read_disclosures
 from clients.federation_file import FederationConfig
-from clients.plan import session_plan
+from clients.plan import epsilon_budget, session_plan
 from clients.vault import write_private
 from federation.additive.settings import AdditiveSettings
+from federation.errors import InputError
 from federation.proto.relay_pb2 import ProgressNote
 from simulations.flower_run import new_run_id, run_in_flower
 from simulations.run_record import (
@@ -56,6 +57,7 @@ def train_and_report(
             ledgers and disclosure logs.
     """
     plan = session_plan(config, "check", trainings)  # refuses wrong settings before anything starts
+    _refuse_early(config)
     run = new_run_id(name)
     folder = config.output / run
     started = time.perf_counter()
@@ -68,12 +70,34 @@ def train_and_report(
             config, run, folder, outcome, plan.trainings, baselines, seconds,
             on_progress,
         )
-        _write(figures, folder)
+        _write_report(figures, folder)
+        figures = replace(figures, total_seconds=time.perf_counter() - started)
+        write_private(folder / "metrics.json", metrics_json(figures).encode())
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _link_latest(folder)
-    return replace(figures, total_seconds=time.perf_counter() - started)
+    return figures
+
+
+def _refuse_early(config: FederationConfig) -> None:
+    """Refuse what can be seen before anything starts, without opening a party's files.
+
+    Raises:
+        InputError: the budget is no number, a manifest is missing, or the output is no folder.
+    """
+    epsilon_budget(config)
+    for party in config.parties:
+        if not party.manifest.is_file():
+            raise InputError(
+                f"{party.manifest}: there is no such file; the manifest of '{party.name}' must lie "
+                "here"
+            )
+    nearest = next(path for path in (config.output, *config.output.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(
+            f"{nearest}: is not a folder that can be written to; runs go to {config.output}"
+        )
 
 
 def _figures(
@@ -154,11 +178,10 @@ def _pooled_models(
     }
 
 
-def _write(figures: RunFigures, folder: Path) -> None:
+def _write_report(figures: RunFigures, folder: Path) -> None:
     from federation.report.render import render
     from simulations.run_report import report_input
 
-    write_private(folder / "metrics.json", metrics_json(figures).encode())
     write_private(folder / "report.html", render(report_input(figures, folder)).encode())
 
 

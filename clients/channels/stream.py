@@ -54,7 +54,7 @@ class StreamChannel:
 
         Raises:
             PartyFailure: another party failed or never came, or the relay went away.
-            VeilscoreError: whatever this party's own machine raised; the others are told.
+            Exception: whatever this party's own machine raised; the others are told.
         """
         options = [
             ("grpc.max_receive_message_length", MAX_FRAME_BYTES + 1024),
@@ -75,13 +75,8 @@ class StreamChannel:
                 self._drive(machine, summary)
             except PartyFailure:
                 raise
-            except VeilscoreError as error:
-                self._fail(machine.party, told(error, self._tell_inputs))
-                raise
             except Exception as error:
-                # What an unexpected exception says may hold data: only its type leaves.
-                sentence = f"an internal error ({type(error).__name__}); its own log says more"
-                self._fail(machine.party, sentence)
+                self._fail(machine.party, told(error, self._tell_inputs))
                 raise
             finally:
                 self._put(None)
@@ -123,7 +118,7 @@ class StreamChannel:
         while not machine.finished:
             message = self._next()
             if message.WhichOneof("content") == "parcel":
-                self._deliver(machine.receive(message.parcel.frame))
+                self._deliver(machine.receive(message.parcel.frame, message.parcel.peer))
         self._put(FromParty(done=Done(summary_json=summary())))
         while self._next().WhichOneof("content") != "end":
             continue
@@ -156,8 +151,13 @@ def _what_happened(error: BaseException) -> str:
     return f"is not to be reached: {error.details()}"
 
 
-def told(error: VeilscoreError, tell_inputs: bool) -> str:
-    """What other parties may read of an error."""
+def told(error: Exception, tell_inputs: bool) -> str:
+    """What other parties may read of an error.
+
+    What an unexpected exception says may hold data: only its type leaves.
+    """
+    if not isinstance(error, VeilscoreError):
+        return f"an internal error ({type(error).__name__}); its own log says more"
     if isinstance(error, InputError) and not tell_inputs:
         return "its own input is not in order; its log says what and where"
     return str(error)

@@ -87,7 +87,7 @@ class Block:
             np.bincount(codes, weights=vector, minlength=term.bins)
             for codes, term in zip(self.codes, self.terms, strict=True)
         ]
-        return np.concatenate(totals)
+        return np.concatenate([np.zeros(0), *totals])  # a party may have no term at all
 
     def scores(self, weights: Vector, codes: Codes | None = None) -> Vector:
         """X·w: the partial score of every borrower (of this block's, or of `codes`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +12,9 @@ from federation.errors import InputError
 
 # A training's name becomes part of a file's name at every party, whoever proposed it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# Where a federation file has what isn't in its [model].
+IN_FILES = {"label_epsilon": "privacy.label_epsilon", "label_delta": "privacy.delta"}
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,19 @@ class AdditiveSettings:
         """Refuse what can't be trained with, naming the field."""
         checks = {
             "name": isinstance(self.name, str) and NAME.fullmatch(self.name) is not None,
-            "bins": 2 <= self.bins <= 1000,
-            "smoothness": self.smoothness >= 0,
-            "ridge": self.ridge > 0,
-            "penalty_path": bool(self.penalty_path) and min(self.penalty_path) > 0,
-            "max_rounds": 1 <= self.max_rounds <= 100,
-            "noisy_rounds": 1 <= self.noisy_rounds <= 100,
-            "tolerance": self.tolerance > 0,
+            "bins": _is_whole(self.bins, 2, 1000),
+            "smoothness": _is_number(self.smoothness) and self.smoothness >= 0,
+            "ridge": _is_number(self.ridge) and self.ridge > 0,
+            "penalty_path": isinstance(self.penalty_path, tuple)
+            and 0 < len(self.penalty_path) <= 100
+            and all(_is_number(factor) and factor > 0 for factor in self.penalty_path),
+            "max_rounds": _is_whole(self.max_rounds, 1, 100),
+            "noisy_rounds": _is_whole(self.noisy_rounds, 1, 100),
+            "tolerance": _is_number(self.tolerance) and self.tolerance > 0,
             "class_weight": self.class_weight in ("none", "balanced"),
-            "label_epsilon": self.label_epsilon is None or 0 < self.label_epsilon <= 100,
-            "label_delta": 0 < self.label_delta < 0.1,
+            "label_epsilon": self.label_epsilon is None
+            or (_is_number(self.label_epsilon) and 0 < self.label_epsilon <= 100),
+            "label_delta": _is_number(self.label_delta) and 0 < self.label_delta < 0.1,
         }
         ranges = {
             "name": "up to 64 letters, digits, '-', '_' and '.', a letter or digit first",
@@ -75,8 +82,7 @@ class AdditiveSettings:
         for name, holds in checks.items():
             if not holds:
                 raise InputError(
-                    f"{'privacy' if name.startswith('label_') else 'model'}.{name} is "
-                    f"{getattr(self, name)!r}; "
+                    f"{IN_FILES.get(name, f'model.{name}')} is {getattr(self, name)!r}; "
                     f"{ranges[name]} is right"
                 )
         if self.label_epsilon is not None and self.class_weight != "none":
@@ -100,9 +106,15 @@ class AdditiveSettings:
                     f"{', '.join(sorted(known))}"
                 )
         content = dict(values)
-        try:
-            if "penalty_path" in content:
-                content["penalty_path"] = tuple(float(f) for f in content["penalty_path"])
-            return cls(**content)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"model: {error}") from error
+        if isinstance(content.get("penalty_path"), list):
+            content["penalty_path"] = tuple(content["penalty_path"])
+        return cls(**content)
+
+
+def _is_number(value: object) -> bool:
+    """Settings come from files and from other parties: their types are not to be relied on."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

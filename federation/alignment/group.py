@@ -31,9 +31,9 @@ from typing import Protocol, Self
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from rbcl._sodium import _sodium
 
 from federation.errors import InputError, ProtocolError
+from federation.libsodium import sodium
 
 POINT_BYTES = 32
 DIGEST_BYTES = 64
@@ -44,7 +44,7 @@ MULTI_PROCESS_IDS = 50_000
 CHUNK_IDS = 512
 
 # Item access gives a function object of our own, so that rbcl's argument types stay as they are.
-_from_hash = _sodium["crypto_core_ristretto255_from_hash"]
+_from_hash = sodium["crypto_core_ristretto255_from_hash"]
 _from_hash.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
 _from_hash.restype = ctypes.c_int
 

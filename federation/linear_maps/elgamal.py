@@ -16,9 +16,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import rbcl
 
 from federation.errors import InputError, ProtocolError
+from federation.libsodium import rbcl
 from federation.linear_maps.interface import Direction
 from federation.linear_maps.one_hot import OneHotMatrix
 from federation.linear_maps.vectors import check_vector

@@ -50,8 +50,8 @@ def sent_section(report: ReportInput) -> Html:
         element("h2", "What left each party"),
         element(
             "p",
-            "Every message that a party sent, from its own disclosure log, with its size on the "
-            "wire. Nothing else left.",
+            "Every message that a party sent in this session, counted from its own disclosure "
+            "log, with its size in bytes.",
         ),
         table(header, rows, numeric)
         if rows
@@ -90,7 +90,7 @@ def ledger_section(lines: Sequence[LedgerLine]) -> Html:
     rows = [
         row(
             (
-                f"{line.recorded:%Y-%m-%d %H:%M:%S}",
+                element("span", f"{line.recorded:%Y-%m-%d %H:%M:%S}", class_="moment figure"),
                 line.party,
                 line.entry,
                 "no ε follows from this" if line.privacy is None else str(line.privacy),

@@ -7,6 +7,8 @@ without them.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,7 +62,12 @@ class PrivacySpend:
     history: str
 
     def __post_init__(self) -> None:
-        """Refuse an ε that lacks its unit of privacy or its history."""
+        """Refuse an ε that lacks its unit of privacy or its history, or is not a number."""
+        if not (0 <= self.epsilon < math.inf and 0 <= self.delta < 1):
+            raise InputError(
+                f"report: ε = {self.epsilon:g} with δ = {self.delta:g} is no guarantee; "
+                "ε must be finite and not negative, δ at least 0 and below 1"
+            )
         if not self.unit.strip() or not self.history.strip():
             raise InputError(
                 f"report: ε = {self.epsilon:g} has no unit of privacy or no history; "
@@ -69,10 +76,10 @@ class PrivacySpend:
 
     def __str__(self) -> str:
         """One phrase: ε, δ, unit of privacy, history."""
-        return (
-            f"ε = {self.epsilon:#.3g} (δ = {self.delta:g}), "
-            f"unit of privacy: {self.unit}; {self.history}"
-        )
+        # Rounded up: a shown guarantee is never stronger than the true one.
+        epsilon = math.ceil(self.epsilon * 100 - 1e-9) / 100
+        delta = re.sub(r"e-0+", "e-", f"{self.delta:g}")
+        return f"ε = {epsilon} (δ = {delta}), unit of privacy: {self.unit}; {self.history}"
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ def summary_section(report: ReportInput) -> Html:
         element(
             "p",
             "In brackets: 95% bootstrap interval over the test borrowers. Differences are paired: "
-            "both models are measured on the same resamples. Higher AUC and KS are better; lower "
-            "log-loss and Brier score are better.",
+            "both models are measured on the same resamples. Higher AUC and KS are better, "
+            "a lower log-loss is better.",
             class_="hint",
         ),
         id="result",
@@ -116,7 +116,7 @@ def _facts(report: ReportInput) -> Html:
             size(sum(line.size_bytes for line in sent)),
             f"exchanged in {sum(line.messages for line in sent):,} messages",
         ),
-        (f"{seconds:.1f} s", "from start to end"),
+        (f"{seconds:.1f} s", "all stages together"),
     )
     return element(
         "dl",
@@ -150,10 +150,9 @@ def _models(models: Sequence[ModelRow]) -> Html:
             "AUC, 95%",
             element("span", f"{high:.2f}", class_="to"),
         ),
-        "AUC over label party alone",
+        "AUC gained over label party alone",
         "KS",
         "log-loss (nats)",
-        "Brier score",
     ]
     rows = []
     for title, members in groups:
@@ -166,7 +165,7 @@ def _models(models: Sequence[ModelRow]) -> Html:
                 )
             )
             rows += [_model(member, low, high) for member in members]
-    return table(header, rows, numeric=(1, 3, 4, 5, 6), class_="models")
+    return table(header, rows, numeric=(1, 3, 4, 5), class_="models")
 
 
 def _model(model: ModelRow, low: float, high: float) -> Html:
@@ -174,7 +173,7 @@ def _model(model: ModelRow, low: float, high: float) -> Html:
     if model.privacy is not None:
         notes.append(f"label noise: {model.privacy}")
     name = place(
-        element("span", swatch(model.role), model.name, class_="name"),
+        element("span", swatch(model.role), element("span", model.name), class_="name"),
         *(element("span", note, class_="note") for note in notes),
     )
     metrics = model.metrics
@@ -186,9 +185,8 @@ def _model(model: ModelRow, low: float, high: float) -> Html:
             "–" if model.auc_gain is None else estimate(model.auc_gain, signed=True),
             estimate(metrics.ks),
             estimate(metrics.log_loss),
-            estimate(metrics.brier),
         ),
-        numeric=(1, 3, 4, 5, 6),
+        numeric=(1, 3, 4, 5),
         class_="lead" if model.role == ModelRole.FEDERATED else "",
     )
 

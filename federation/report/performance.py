@@ -8,19 +8,21 @@ from federation.metrics import Stability
 from federation.report import plots
 from federation.report.figures import (
     ModelCurves,
+    ModelRole,
+    ModelRow,
     PartyImportance,
     ReportInput,
     RoundPoint,
     ShapeFunction,
 )
-from federation.report.headline import swatch
+from federation.report.headline import estimate, swatch
 from federation.report.markup import Html, element, place, row, table
 
 _STABLE, _SHIFTED = 0.10, 0.25  # the customary readings of the index (Siddiqi 2006)
 
 
 def ranking_section(report: ReportInput) -> Html:
-    """ROC and KS curves."""
+    """ROC and KS curves, and the metrics that the headline table leaves out."""
     if not report.curves:
         return _empty("Ranking: ROC and KS", "ranking", "No curves came with this run.")
     first = report.curves[0]
@@ -39,12 +41,25 @@ def ranking_section(report: ReportInput) -> Html:
                 place("KS curve: ", first.name),
                 plots.ks(first),
                 "KS is the widest gap between the two curves.",
-                _class_legend(),
+                _class_legend(f"KS {first.ks.distance:.3f} at a score of {first.ks.at:.1%}"),
             ),
             class_="pair",
         ),
+        _other_metrics(report.models),
         id="ranking",
     )
+
+
+def _other_metrics(models: Sequence[ModelRow]) -> Html:
+    rows = [
+        row(
+            (model.name, estimate(model.metrics.gini), estimate(model.metrics.brier)),
+            numeric=(1, 2),
+        )
+        for model in models
+    ]
+    header = ("Model", "Gini (2 · AUC − 1)", "Brier score")
+    return table(header, rows, numeric=(1, 2), class_="compact narrow")
 
 
 def calibration_section(report: ReportInput) -> Html:
@@ -61,7 +76,8 @@ def calibration_section(report: ReportInput) -> Html:
                 place("Calibration: ", first.name),
                 plots.calibration(first),
                 "One dot a tenth of the test borrowers, by score; bars are 95% Wilson intervals. "
-                "Above the line the model is too optimistic.",
+                "A dot above the line: more defaulted than the model predicted.",
+                _model_legend([first]),
             ),
             _figure(
                 place("Score distribution: ", first.name),
@@ -96,6 +112,11 @@ def lift_section(curves: Sequence[ModelCurves]) -> Html:
     if not curves:
         return _empty("Lift by decile", "lift", "No curves came with this run.")
     first = curves[0].lift
+    # Pooled models would only hide the bars; the question here is what the partners add.
+    drawn = [
+        curves[0],
+        *(curve for curve in curves[1:] if curve.role == ModelRole.LABEL_PARTY_ALONE),
+    ]
     numeric = (0, 1, 2, 3, 4, 5)
     rows = [
         row(
@@ -119,10 +140,10 @@ def lift_section(curves: Sequence[ModelCurves]) -> Html:
             "div",
             _figure(
                 "Lift",
-                plots.lift(curves),
-                "How many times the average default rate each tenth has. "
-                "Bars: the first model of the legend; the line at 1 is no lift.",
-                _model_legend(curves),
+                plots.lift(drawn),
+                "Each tenth's default rate as a multiple of the average. Bars: the first model "
+                "of the legend; at 1 there is no lift.",
+                _model_legend(drawn),
             ),
             element(
                 "div",
@@ -217,7 +238,7 @@ def _model_legend(models: Sequence[ModelCurves]) -> Html:
     )
 
 
-def _class_legend() -> Html:
+def _class_legend(*further: str) -> Html:
     return element(
         "p",
         *(
@@ -227,6 +248,7 @@ def _class_legend() -> Html:
                 ("did not default", plots.NOT_DEFAULTED),
             )
         ),
+        *(element("span", text, class_="figure") for text in further),
         class_="legend",
     )
 

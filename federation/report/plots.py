@@ -52,6 +52,7 @@ _STYLE: Any = {
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.unicode_minus": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": _GRID,
@@ -72,9 +73,14 @@ def roc(models: Sequence[ModelCurves]) -> Html:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
         axes.text(0.62, 0.57, "chance", color=_GREY, fontsize=8.5)
-        for model in reversed(models):
+        for i, model in enumerate(models):
+            # The first broad, later ones thin on top: curves that coincide both stay visible.
             axes.plot(
-                model.roc.false_positive_rate, model.roc.true_positive_rate, **_line(model.role)
+                model.roc.false_positive_rate,
+                model.roc.true_positive_rate,
+                linewidth=1.5 if i else 3.2,
+                alpha=1.0 if i else 0.7,
+                **_line(model.role),
             )
         axes.set(xlim=(0, 1), ylim=(0, 1.005))
         axes.set_xlabel("others flagged (false positive rate)")
@@ -98,17 +104,7 @@ def ks(model: ModelCurves) -> Html:
             axes.step(x, np.concatenate([[0.0], share, [1.0]]), where="post", color=colour)
             ends[name] = float(share[int(np.argmin(np.abs(curve.threshold - curve.at)))])
         low, high = sorted(ends.values())
-        axes.plot([curve.at, curve.at], [low, high], color=_INK, linewidth=1.2, marker="_")
-        axes.annotate(
-            f"KS {curve.distance:.3f} at {curve.at:.1%}",
-            (curve.at, low + 0.4 * (high - low)),
-            xytext=(8, 0) if curve.at < 0.6 else (-8, 0),
-            textcoords="offset points",
-            ha="left" if curve.at < 0.6 else "right",
-            va="center",
-            fontweight="bold",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85},
-        )
+        axes.plot([curve.at, curve.at], [low, high], color=_INK, linewidth=1.6, marker="_")
         axes.set(xlim=(0, 1), ylim=(0, 1.005))
         axes.set_xlabel("predicted probability of default")
         axes.set_ylabel("share of class at or below")
@@ -170,8 +166,7 @@ def lift(models: Sequence[ModelCurves]) -> Html:
         axes = figure.subplots()
         first = models[0].lift.lift
         deciles = np.arange(1, len(first) + 1)
-        bars = axes.bar(deciles, first, 0.72, color=MODEL_COLOURS[models[0].role])
-        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8, color=_INK)
+        axes.bar(deciles, first, 0.72, color=MODEL_COLOURS[models[0].role])
         for model in models[1:]:
             axes.plot(
                 np.arange(1, len(model.lift.lift) + 1),
@@ -239,6 +234,8 @@ def shape_function(number: int, shape: ShapeFunction) -> Html:
         )
         axes.set_ylabel("log-odds of default")
         axes.margins(y=0.12)
+        axes.locator_params(axis="x", nbins=6)
+        axes.xaxis.set_major_formatter(_short_number)
 
     return _svg(f"shape{number}", "Log-odds by value of the feature", draw, (3.6, 2.3))
 
@@ -251,12 +248,17 @@ def _line(role: ModelRole) -> dict[str, Any]:
 
 
 def _percent(axes: Axes, which: str) -> None:
-    from matplotlib.ticker import PercentFormatter
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.axis_name in which:
+            axis.set_major_formatter(lambda value, position: f"{value * 100:g}%")
 
-    if "x" in which:
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    if "y" in which:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+def _short_number(value: float, position: float) -> str:
+    """'250k' for 250,000: long tick labels would run into each other."""
+    for suffix, scale in (("bn", 1e9), ("m", 1e6), ("k", 1e3)):
+        if abs(value) >= scale:
+            return f"{value / scale:g}{suffix}"
+    return f"{value:g}"
 
 
 def _svg(
@@ -290,7 +292,8 @@ def _inline(svg: str, name: str, label: str) -> Html:
     body = re.sub(r"font-family: [^;\"]+; ?", "", body)
     body = re.sub(r"font: (?:(bold|\d{3}) )?([\d.]+px) [^;\"]+", _own_font, body)
     body = re.sub(r" transform=\"rotate\(-0[^\"]*\"", "", body)
-    body = re.sub(r"(\d\.\d\d)\d+", r"\1", body)
+    # Two decimals of a coordinate are enough; text between the tags keeps its digits.
+    body = re.sub(r"<[^>]+>", lambda m: re.sub(r"(\d\.\d\d)\d+", r"\1", m[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     return Html(f'<svg {box[0]} role="img" aria-label="{label}">{body}')
 

@@ -7,10 +7,10 @@ STYLESHEET = """
 html { scroll-padding-top: 3.4rem; -webkit-text-size-adjust: 100%; }
 body { margin: 0; color: var(--ink); background: #fff; line-height: 1.5;
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, Helvetica, Arial, "Liberation Sans", sans-serif;
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
 header, main, footer { max-width: 74rem; margin: 0 auto; padding: 0 1.5rem; }
 header { padding-top: 2rem; padding-bottom: .6rem; }
-header p { margin: .15rem 0; color: var(--quiet); }
+header p { max-width: none; margin: .15rem 0; color: var(--quiet); }
 h1 { margin: 0 0 .3rem; font-size: 1.75rem; line-height: 1.2; font-weight: 650; }
 h2 { margin: 0 0 .7rem; font-size: 1.3rem; font-weight: 650; }
 h3 { margin: 0 0 .5rem; font-size: 1.05rem; font-weight: 650; }
@@ -38,6 +38,7 @@ header .simulated { color: var(--warn); font-weight: 600; }
 .facts dt { font-size: .85rem; color: var(--quiet); line-height: 1.3; }
 .facts dd { margin: 0; font-size: 1.3rem; font-weight: 600; }
 .figure, td.number, th.number { font-variant-numeric: tabular-nums; }
+.moment { white-space: nowrap; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; margin: .3rem 0 .8rem; }
 th, td { padding: .42rem .7rem; text-align: left; vertical-align: top;
@@ -54,11 +55,13 @@ thead .number { white-space: normal; }
 .lead th .name, .lead td { font-weight: 650; }
 .lead .interval, .lead .note { font-weight: 400; }
 .total th, .total td { background: var(--wash); font-weight: 600; }
-.models { min-width: 66rem; }
-.models th:first-child { width: 17rem; }
-.name, .note { display: block; }
+.models { min-width: 60rem; }
+.models tbody th:first-child { min-width: 15rem; }
+.narrow { max-width: 46rem; }
+.name { display: flex; align-items: center; }
+.note { display: block; margin-left: calc(22px + .5rem); }
 .note { font-size: .85rem; font-weight: 400; line-height: 1.35; }
-.swatch { width: 22px; height: 10px; margin-right: .5rem; vertical-align: middle; }
+.swatch { flex: none; width: 22px; height: 10px; margin-right: .5rem; vertical-align: middle; }
 .strip { display: block; width: 150px; height: 18px; margin-top: .15rem; }
 .from { float: left; } .to { float: right; }
 .from, .to { font-weight: 400; }
@@ -98,22 +101,34 @@ footer p { max-width: none; }
   header, main, footer { padding-left: 1rem; padding-right: 1rem; }
   nav { padding-left: 1rem; }
   .summary { font-size: 1.05rem; }
+  .models { min-width: 50rem; }
+  .models tbody th:first-child { min-width: 9rem; }
+  .note { margin-left: 0; }
 }
 @media print {
   @page { size: A4; margin: 14mm 13mm; }
+  html { font-size: 13px; }
   body { font-size: 10pt; }
   nav { display: none; }
   header, main, footer { max-width: none; padding-left: 0; padding-right: 0; }
   section { padding: 1rem 0 .6rem; }
-  h2, h3, h4 { break-after: avoid; }
-  figure, article, tr, .facts { break-inside: avoid; }
-  .wide { overflow: visible; }
+  h2, h3, h4, section > h2 + p { break-after: avoid; }
+  p, li, figure, article, tr, .facts { break-inside: avoid; }
+  .bars td:nth-child(2) { width: 28%; }
+  .facts { grid-template-columns: repeat(6, 1fr); }
+  .facts div { padding: .5rem; }
+  .wide { overflow: visible; break-inside: avoid; }
+  table { font-size: 8pt; }
+  thead th, .interval, .note { font-size: 7.5pt; }
+  .compact th, .compact td { padding-left: .25rem; padding-right: .25rem; }
   .models { min-width: 0; }
   .models th, .models td { padding-left: .2rem; padding-right: .2rem; font-size: 7.5pt; }
-  .models th:first-child { width: auto; }
+  .models tbody th:first-child { min-width: 0; }
   .models .interval { display: block; }
   .models thead th:nth-child(3), .strip { width: 95px; }
-  .pair { grid-template-columns: 1fr 1fr; gap: .8rem 1.2rem; }
+  .pair, .cards { grid-template-columns: 1fr 1fr; gap: .8rem 1.2rem; }
+  .shapes { grid-template-columns: 1fr 1fr 1fr; gap: .8rem; }
+  .glossary { columns: 2; }
   .bar span, .badge, .facts, .total th, .total td, .legend i { print-color-adjust: exact;
     -webkit-print-color-adjust: exact; }
 }

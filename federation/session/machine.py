@@ -118,9 +118,19 @@ class Machine(Generic[Result]):
         """Run the role up to its first wait; yields the frames to deliver."""
         return self._advance(None)
 
-    def receive(self, frame: bytes) -> Iterator[tuple[str, bytes]]:
-        """Take one frame that arrived; yields the frames to deliver because of it."""
+    def receive(self, frame: bytes, sender: str | None = None) -> Iterator[tuple[str, bytes]]:
+        """Take one frame that arrived; yields the frames to deliver because of it.
+
+        Args:
+            frame: the envelope.
+            sender: who sent it, where the transport knows; an envelope of another is refused.
+        """
         envelope = decode(frame)
+        if sender is not None and envelope.sender != sender:
+            raise ProtocolError(
+                f"{sender} sent message {envelope.sequence} ('{envelope.WhichOneof('body')}') in "
+                f"the name of '{envelope.sender}'"
+            )
         self._admit(envelope)
         self._inbox.setdefault(envelope.sender, deque()).append(envelope)
         body = self._take()

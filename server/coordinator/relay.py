@@ -218,7 +218,11 @@ class Relay:
     def _route(self, sender: str, parcel: Parcel) -> None:
         recipient = self._seats.get(parcel.peer)
         if recipient is None or parcel.peer == sender:
-            self.end_with_failure(sender, f"sent a message to '{parcel.peer}', no party here")
+            self.end_with_failure("", f"{sender} sent a message to '{parcel.peer}', no other party")
+            return
+        if not self._all_here.is_set():
+            # Who is not here yet would never get it.
+            self.end_with_failure("", f"{sender} sent a message before every party had come")
             return
         traffic = self._seats[sender].traffic
         traffic.frames += 1

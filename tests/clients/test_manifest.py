@@ -248,7 +248,7 @@ def test_a_federation_file_opens_no_manifest(tmp_path: Path) -> None:
         ("test_share", "test_shares", "unknown key 'test_shares'; did you mean 'test_share'?"),
         ("seed = 7", "seed = 7.5", "'seed' as '7.5'; it must be a whole number from 0 up"),
         ("seed = 7", 'column = "split"', "has both 'column' and 'test_share'"),
-        ("bins = 16", "bins = [16]", "[model] has 'bins' as a list, table or date"),
+        ("bins = 16", "bins = [[16]]", "[model] has 'bins' as a list, table or date"),
         ("[privacy]", "[privcy]", "unknown table 'privcy'; did you mean 'privacy'?"),
     ],
 )

@@ -129,7 +129,9 @@ def test_a_constant_column_is_one_bin(kind: FeatureKind) -> None:
     of = column(np.full(300, 7.0) if numeric else words(*["a"] * 300), None, kind)
     binning = fit_binning(of, everybody(300), 32, 30)
     assert binning.bins == 1
-    unseen = column(np.array([-1.0, np.nan, np.inf]) if numeric else words("b", None, ""), None, kind)
+    unseen = column(
+        np.array([-1.0, np.nan, np.inf]) if numeric else words("b", None, ""), None, kind
+    )
     assert binning.assign(unseen).tolist() == [0, 0, 0]
     assert len(binning.bin_labels()) == 1
 
@@ -210,8 +212,6 @@ def test_rare_categories_that_do_not_fill_a_bin_take_the_rarest_kept_one_along()
 
 def test_a_missing_bin_that_others_join_says_so() -> None:
     """A label names everything that falls into its bin beside the ordered ones."""
-    of = column(
-        words(*["a"] * 100, *[None] * 400, *["b"] * 90), None, FeatureKind.CATEGORICAL
-    )
+    of = column(words(*["a"] * 100, *[None] * 400, *["b"] * 90), None, FeatureKind.CATEGORICAL)
     binning = fit_binning(of, everybody(590), 32, 50)
     assert binning.bin_labels() == ["a", "b", "other or missing or absent"]

@@ -170,8 +170,7 @@ def coded(draw: st.DrawFn) -> Block:
     bins = draw(st.lists(st.integers(2, 12), min_size=1, max_size=5))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     rows = [
-        np.minimum(generator.geometric(0.3, 150) - 1, count - 1).astype(np.uint16)
-        for count in bins
+        np.minimum(generator.geometric(0.3, 150) - 1, count - 1).astype(np.uint16) for count in bins
     ]
     terms = [Term(str(i), count, np.zeros((count, count))) for i, count in enumerate(bins)]
     return Block(terms, np.array(rows))

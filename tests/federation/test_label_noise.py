@@ -1,4 +1,4 @@
-"""Label noise: its σ, its sensitivity, and that nothing a partner sees depends on labels but by it."""
+"""Label noise: its σ, its sensitivity, and that a partner sees labels through it alone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def some_labels() -> npt.NDArray[np.float64]:
     """Labels that depend on a bin of each side."""
     odds = 0.8 * (OWN.codes[1] == 0) + 1.2 * (PARTNER.codes[0] > 2) - 1.4
     draws = np.random.default_rng(3).random(BORROWERS)
-    return (draws < 1 / (1 + np.exp(-odds))).astype(np.float64)
+    labels: npt.NDArray[np.float64] = (draws < 1 / (1 + np.exp(-odds))).astype(np.float64)
+    return labels
 
 
 @pytest.fixture
@@ -254,9 +255,7 @@ def test_all_rounds_are_post_processing_of_one_noisy_release(
 def test_a_noisy_sum_does_not_tell_sum_and_noise_apart(count: int, noise: int, more: int) -> None:
     """Not even in its last bit: what adds up to the same is the same number."""
     one = _noisy_sums(np.array([float(count)]), np.array([noise]))
-    other = _noisy_sums(
-        np.array([float(count + more)]), np.array([noise - RESIDUAL_SCALE * more])
-    )
+    other = _noisy_sums(np.array([float(count + more)]), np.array([noise - RESIDUAL_SCALE * more]))
     assert one.tobytes() == other.tobytes()
 
 
@@ -288,9 +287,7 @@ def test_validation_borrowers_train_and_no_measured_loss_is_told() -> None:
     assert [body.reason for body in view.public if hasattr(body, "reason")] == [
         "3 rounds were fixed beforehand"
     ] * 3
-    role = label_party.train(
-        some_labels(), validation, OWN, {}, {}, SETTINGS, FEATURES, "run"
-    )
+    role = label_party.train(some_labels(), validation, OWN, {}, {}, SETTINGS, FEATURES, "run")
     machine = Machine("bank", "s", role, on_progress=lambda note: words.append(note.detail))
     list(machine.start())
     assert words == ["round 1", "round 2", "round 3"]

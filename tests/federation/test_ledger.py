@@ -61,7 +61,7 @@ def test_the_sentence_names_the_unit_and_the_whole_history() -> None:
 
 
 def test_the_budget_stops_the_release_that_would_pass_it() -> None:
-    """Releases fit until the history with the next one is over; the error says all three numbers."""
+    """Releases fit until the history with the next one is over; the error has all the numbers."""
     share = LabelRelease(rho_for(2.0, DELTA) / 3, "run", "sums")
     history = LabelHistory(())
     for _ in range(3):

@@ -53,7 +53,7 @@ def test_the_sum_of_masked_vectors_is_the_sum_of_the_vectors() -> None:
         to_fixed_point(vector) + party.mask(300, "exact/test/0")
         for vector, party in zip(vectors, agreed(3), strict=True)
     ]
-    total = np.sum(words, axis=0, dtype=np.uint64)
+    total: npt.NDArray[np.uint64] = np.array(words).sum(axis=0, dtype=np.uint64)
     np.testing.assert_allclose(from_fixed_point(total), np.sum(vectors, axis=0), atol=1e-12)
 
 

@@ -74,7 +74,7 @@ def test_scores_are_the_intercept_plus_one_weight_a_feature() -> None:
 
 def test_a_missing_feature_is_named() -> None:
     """The table's features are listed."""
-    with pytest.raises(InputError, match="platform needs the feature 'region', .* it has: amount"):
+    with pytest.raises(InputError, match=r"platform needs the feature 'region', .* it has: amount"):
         PART.partial_scores(table()[:1])
 
 

@@ -86,7 +86,7 @@ def test_a_dropped_entry_is_found_even_when_the_rest_is_numbered_anew() -> None:
     """The digest of the entry before does not fit any more."""
     lines = chain_lines(4)
     moved = json.loads(lines[2]) | {"index": 1}
-    with pytest.raises(InputError, match="line 2: .*does not follow from the one before"):
+    with pytest.raises(InputError, match=r"line 2: .*does not follow from the one before"):
         read_chain([lines[0], canonical_json(moved)], "chain")
 
 
@@ -121,7 +121,7 @@ def test_any_single_character_changed_is_found(line: int, place: int, character:
 )
 def test_what_is_not_an_entry_is_refused_by_line(line: str) -> None:
     """Garbage, wrong types, NaN, other spacing and extra fields each end in one sentence."""
-    with pytest.raises(InputError, match="ledger.jsonl, line 1: "):
+    with pytest.raises(InputError, match=r"ledger\.jsonl, line 1: "):
         read_chain([line], "ledger.jsonl")
 
 

@@ -108,7 +108,17 @@ def test_every_message_is_noted_before_it_leaves() -> None:
         ([query(0)[:-1]], "truncated or damaged"),
         ([b""], "carries no body"),
     ],
-    ids="replayed skipped gap session recipient sender kind truncated empty".split(),
+    ids=[
+        "replayed",
+        "skipped",
+        "gap",
+        "session",
+        "recipient",
+        "sender",
+        "kind",
+        "truncated",
+        "empty",
+    ],
 )
 def test_what_does_not_belong_is_refused_by_name(frames: list[bytes], sentence: str) -> None:
     """Every violation ends in one sentence that says which message and what would be right."""
@@ -135,7 +145,7 @@ def test_a_message_after_the_end_is_refused() -> None:
     """Nothing may follow the end of a session."""
     machine = platform("query")
     give(machine, query(0))
-    with pytest.raises(ProtocolError, match="message 1 .* came after the session had ended"):
+    with pytest.raises(ProtocolError, match=r"message 1 .* came after the session had ended"):
         give(machine, query(1))
 
 

@@ -47,7 +47,7 @@ def test_damaged_frames_raise_nothing_but_protocol_errors(
 @pytest.mark.parametrize("length", [1, 5, 30, len(FRAME) - 1])
 def test_a_truncated_frame_is_refused(length: int) -> None:
     """Cut anywhere."""
-    with pytest.raises(ProtocolError, match="truncated or damaged|carries no body"):
+    with pytest.raises(ProtocolError, match=r"truncated or damaged|carries no body"):
         decode(FRAME[:length])
 
 
