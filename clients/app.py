@@ -1,8 +1,8 @@
 """The Flower ClientApp of a party: says who it is, and takes part in a session.
 
-A party's process learns which party it is from its node's configuration (`party`, `federation`), or,
-in Flower's simulation, from the federation file that the environment names and its partition. No
-state lives in globals: in simulation, nodes share processes from one message to the next.
+A party's process learns which party it is from its node's configuration (`party`, `federation`),
+or, in Flower's simulation, from the federation file that the environment names and its partition.
+No state lives in globals: in simulation, nodes share processes from one message to the next.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun, summary_text
 from clients.plan import epsilon_budget, session_plan
 from clients.prediction import PredictionJob, PredictionRun
-from clients.vault import write_private
-from federation.errors import InputError, VeilscoreError
+from clients.vault import RUN_NAME, write_private
+from federation.errors import InputError, ProtocolError, VeilscoreError
 from federation.vertical.plan import AlignmentMode
 
 # Set by whoever runs all parties on one machine; never in a deployment.
@@ -41,7 +41,7 @@ def _identity(context: Context) -> tuple[FederationConfig, str]:
     if not path:
         raise InputError(
             "this node does not know its federation: start it with "
-            "--node-config 'party=\"NAME\" federation=\"PATH\"'"
+            '--node-config \'party="NAME" federation="PATH"\''
         )
     config = read_federation(Path(str(path)))
     if SIMULATION_OUTPUT in os.environ:
@@ -88,6 +88,10 @@ def _keep_trace(context: Context) -> None:
 
 def _take_part(asked: dict[str, Any], context: Context, simulated: bool) -> None:
     config, party = _identity(context)
+    for name in ("run", "session", "model_run", "training"):
+        # They become parts of paths and file names at this party.
+        if asked[name] and not RUN_NAME.fullmatch(str(asked[name])):
+            raise ProtocolError(f"the coordinator's '{name}' is not a plain name")
     if asked["party"] != party:
         raise InputError(f"the coordinator took this node for '{asked['party']}'; it is '{party}'")
     channel = StreamChannel(str(asked["address"]), bytes(asked["ticket"]), tell_inputs=simulated)

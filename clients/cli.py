@@ -1,4 +1,4 @@
-"""Commands of a party: start a federation of one's own, see what left, what was spent, what was learned."""
+"""Commands of a party: start a federation, see what left, what was spent, what was learned."""
 
 from __future__ import annotations
 

@@ -45,6 +45,5 @@ def listing(run_folder: Path, party: str | None, as_json: bool) -> Iterator[str]
         yield f"{name}: {len(entries)} messages, {total:,} bytes left it; the chain is intact"
         for entry in entries:
             body = entry.body
-            yield (
-                f"  {body['time']}  to {body['to']:<16} {body['kind']:<16} {body['bytes']:>12,} bytes"
-            )
+            to, kind, size = body["to"], body["kind"], body["bytes"]
+            yield f"  {body['time']}  to {to:<16} {kind:<16} {size:>12,} bytes"

@@ -204,6 +204,8 @@ def _scalars(section: Section) -> Mapping[str, Scalar]:
             found[key] = tuple(map(float, value))
             continue
         if not isinstance(value, str | int | float):
-            raise section.error(f"has '{key}' as a list, table or date; it must be one value, or a list of numbers")
+            raise section.error(
+                f"has '{key}' as a list, table or date; it must be one value, or a list of numbers"
+            )
         found[key] = value
     return found

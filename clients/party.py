@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import importlib.metadata
 import json
+import math
 import os
 import resource
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from clients.bank.results import keep_results, label_name
 from clients.manifest import PartyManifest
-from clients.sources import PartyTable, load_table
+from clients.sources import load_table
 from clients.vault import Vault, save_part, write_private
 from federation.alignment import GroupWorkers, open_group
 from federation.errors import InputError
-from federation.metrics import auc, ks, log_loss
-from federation.privacy.accountant import LabelRelease
-from federation.privacy.ledger import LabelHistory
+from federation.privacy.accountant import LabelRelease, rho_for
 from federation.session.machine import Machine, Progress
 from federation.vertical import (
     FeatureSessionResult,
@@ -34,7 +29,15 @@ from federation.vertical import (
     label_party_session,
 )
 
-SOFTWARE = "veilscore 0.1.0"
+DEFAULT_DELTA = 1e-5
+
+
+def software() -> str:
+    """Name and version, for the other side's error messages."""
+    try:
+        return f"veilscore {importlib.metadata.version('veilscore')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "veilscore, not installed"
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,12 @@ class PartyRun:
     ) -> None:
         """Read the table and build the machine."""
         self.job = job
-        self.table = load_table(
-            job.manifest, now=datetime.now(UTC), split_column=job.split_column
-        )
+        self.table = load_table(job.manifest, now=datetime.now(UTC), split_column=job.split_column)
         self.vault = Vault(job.manifest.path.parent / "vault")
         self._log = self.vault.disclosure_log(job.run, job.session)
         self._group = open_group(self.table.row_count, job.cores)
-        self._history: LabelHistory | None = None
-        self._dataset = label_digest(self.table)
+        self._dataset = label_name(job.manifest)
+        self._refuse_over_budget()
         self.machine: Machine[Any] = Machine(
             party=job.manifest.name,
             session=job.session,
@@ -93,23 +94,36 @@ class PartyRun:
             on_release=self._enter_release,
         )
 
-    def _role(self, group: GroupWorkers) -> Any:  # noqa: ANN401  two kinds of result
+    def _role(self, group: GroupWorkers) -> Any:
         job = self.job
         if job.manifest.name == job.label_party:
             if job.plan is None:
                 raise InputError(f"the label party '{job.label_party}' was given no plan")
             return label_party_session(self.table, job.plan, group, job.run)
         return feature_party_session(
-            self.table, job.manifest.name, job.label_party, job.session, group, SOFTWARE
+            self.table, job.manifest.name, job.label_party, job.session, group, software()
         )
 
+    def _refuse_over_budget(self) -> None:
+        """Find out before anything leaves whether the ledger has room for all of the plan."""
+        if self.job.plan is None or self.job.epsilon_budget is None:
+            return
+        history = self.vault.label_history(self._dataset)
+        for training in self.job.plan.trainings:
+            rho = math.inf
+            if training.label_epsilon is not None:
+                rho = rho_for(training.label_epsilon, training.label_delta)
+            release = LabelRelease(rho, self.job.run, training.name)
+            history.check_budget(release, self.job.epsilon_budget, self._delta)
+            history = history.after(release)
+
+    @property
+    def _delta(self) -> float:
+        plan = self.job.plan
+        return min(t.label_delta for t in plan.trainings) if plan else DEFAULT_DELTA
+
     def _enter_release(self, release: LabelRelease) -> None:
-        delta = min((t.label_delta for t in self.job.plan.trainings), default=1e-5) if (
-            self.job.plan
-        ) else 1e-5
-        self._history = self.vault.enter_release(
-            release, self._dataset, self.job.epsilon_budget, delta
-        )
+        self.vault.enter_release(release, self._dataset, self.job.epsilon_budget, self._delta)
 
     def close(self) -> None:
         """Let the id-blinding processes go."""
@@ -128,7 +142,8 @@ class PartyRun:
             "seconds": {stage: round(value, 4) for stage, value in result.seconds.items()},
         }
         if isinstance(result, LabelSessionResult):
-            summary |= self._finish_label_party(result)
+            history = self.vault.label_history(self._dataset)
+            summary |= keep_results(result, self.job.output, history)
         else:
             summary |= self._finish_feature_party(result)
         copy = self.job.output / "disclosures.jsonl"
@@ -144,108 +159,6 @@ class PartyRun:
             "known": result.present,
             "omitted_features": len(result.omitted_features),
         }
-
-    def _finish_label_party(self, result: LabelSessionResult) -> dict[str, Any]:
-        assert self.job.plan is not None
-        labels = result.test_labels
-        columns: dict[str, npt.NDArray[Any]] = {
-            "row": result.test_rows,
-            "label": labels,
-            "alone": result.alone_test_scores,
-        }
-        trainings = []
-        for training in result.trainings:
-            name = training.settings.name
-            save_part(self.job.output / f"model-{name}.json", training.part)
-            columns[name] = training.test_scores
-            trainings.append(
-                {
-                    "name": name,
-                    "settings": training.settings.to_json(),
-                    "test": _metrics(labels, training.test_scores),
-                    "rounds": [_finite(asdict(figures)) for figures in training.fit.rounds],
-                    "best_round": training.fit.best_round,
-                    "part_digests": dict(training.part_digests),
-                    "label_noise": _noise(training.fit.noise, training.settings),
-                    "seconds": round(training.seconds, 4),
-                }
-            )
-        _write_scores(self.job.output / "test-scores.parquet", columns)
-        fitted = {training.settings.name: training.fit.scores for training in result.trainings}
-        _write_scores(self.job.output / "fit-scores.parquet", fitted)
-        delta = self.job.plan.trainings[0].label_delta
-        history = self._history or self.vault.label_history(self._dataset)
-        return {
-            "role": "label",
-            "aligned": result.aligned,
-            "counts": dict(result.counts),
-            "shared": dict(result.shared),
-            "partner_ids": dict(result.partner_ids),
-            "scheme": result.scheme,
-            "features": dict(result.features),
-            "alone": _metrics(labels, result.alone_test_scores),
-            "trainings": trainings,
-            "ledger": {
-                "sentence": history.sentence(delta),
-                "releases": [
-                    {
-                        "run": release.run,
-                        "what": release.what,
-                        "rho": None if np.isinf(release.rho) else release.rho,
-                    }
-                    for release in history.releases
-                ],
-            },
-        }
-
-
-def label_digest(table: PartyTable) -> str:
-    """Names a set of labels in the ledger: the borrowers and their labels, order aside.
-
-    A run over the same borrowers continues the same history; the digest says nothing about them to
-    whoever does not hold the table.
-    """
-    if table.label is None:
-        return ""
-    rows = sorted(
-        f"{identifier}\0{label}"
-        for identifier, label in zip(table.identifiers, table.label.tolist(), strict=True)
-    )
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
-
-
-def _metrics(labels: npt.NDArray[np.uint8], scores: npt.NDArray[np.float64]) -> dict[str, float]:
-    if len(labels) == 0:
-        return {}
-    probabilities = 1 / (1 + np.exp(-scores))
-    return {
-        "auc": float(auc(labels, scores)),
-        "ks": float(ks(labels, scores)),
-        "log_loss": float(log_loss(labels, probabilities)),
-    }
-
-
-def _noise(noise: Any, settings: Any) -> dict[str, Any] | None:  # noqa: ANN401
-    if noise is None:
-        return None
-    return {
-        "epsilon": settings.label_epsilon,
-        "delta": settings.label_delta,
-        "rho": noise.rho,
-        "sigma_labels": noise.residual_sigma,
-    }
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """NaN (no validation borrowers) as null: JSON has no NaN."""
-    return {key: None if value != value else value for key, value in figures.items()}
-
-
-def _write_scores(path: Path, columns: dict[str, npt.NDArray[Any]]) -> None:
-    """The label party's own test scores (log-odds), for its report; never sent."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), buffer)
-    write_private(path, buffer.getvalue().to_pybytes())
 
 
 def summary_text(summary: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -68,7 +69,7 @@ def epsilon_budget(config: FederationConfig) -> float | None:
     value = config.privacy.get("epsilon_budget")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise InputError(
             f"{config.path}: privacy.epsilon_budget is {value!r}; a positive number is right"
         )

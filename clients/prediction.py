@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from clients.manifest import PartyManifest
-from clients.party import SOFTWARE
+from clients.party import software
 from clients.sources import load_table
 from clients.vault import Vault, load_part, write_private
 from federation.alignment import open_group
@@ -81,7 +81,7 @@ class PredictionRun:
             role = label_party_prediction(self.table, plan, part, self._group)
         else:
             role = feature_party_prediction(
-                self.table, party, job.label_party, job.session, part, self._group, SOFTWARE
+                self.table, party, job.label_party, job.session, part, self._group, software()
             )
         self.machine: Machine[Any] = Machine(
             party, job.session, role, on_sent=log.enter, on_progress=on_progress

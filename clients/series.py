@@ -1,8 +1,8 @@
 """Summaries of a series: what a row of like columns (six months of payments) says as a whole.
 
 A group of numeric columns may ask for summaries; each becomes one more feature of its party. They
-are made at the source, row by row, so nothing about other borrowers enters them. On the UCI data the
-four of them are worth 0.003 of test AUC (docs/benchmarks.md).
+are made at the source, row by row, so nothing about other borrowers enters them. On the UCI data
+the four of them are worth 0.003 of test AUC (docs/benchmarks.md).
 """
 
 from __future__ import annotations

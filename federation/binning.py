@@ -67,7 +67,7 @@ class Binning:
         """What each bin holds, for its owner to read."""
         labels = list(self.categories)
         if self.kind is FeatureKind.NUMERIC:
-            shown = [f"{edge:g}" for edge in self.edges]
+            shown = [f"{edge:.10g}" for edge in self.edges]
             labels = (
                 [f"≤ {shown[0]}"]
                 + [f"({low}, {high}]" for low, high in pairwise(shown)]

@@ -70,7 +70,13 @@ class PairwiseMasks:
 
 
 def to_fixed_point(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Real numbers as two's complement fixed point with 24 fraction bits."""
+    """Real numbers as two's complement fixed point with 24 fraction bits.
+
+    Raises:
+        ValueError: a number is not finite or beyond ±2^36.
+    """
+    if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > 2.0**36:
+        raise ValueError("scores must be finite and within ±2^36 to be sent in fixed point")
     return np.rint(values * 2.0**FRACTION_BITS).astype(np.int64).view(np.uint64)
 
 

@@ -1,4 +1,4 @@
-"""What a feature is: its kind, unit, missing codes and allowed range, and a column of its values."""
+"""What a feature is: its kind, unit, missing codes and range, and a column of its values."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def fit_baselines(
         logistic regression (standardised), logistic regression on quantile bins, random forest,
         gradient boosting of scikit-learn, and of XGBoost (200 trees of depth 4, rate 0.05).
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     found: list[Baseline] = []
     # scikit-learn's boosting has no n_jobs: it takes as many threads as OpenMP offers.

@@ -68,9 +68,7 @@ def _columns(values: npt.NDArray[np.float32]) -> tuple[FeatureColumn, ...]:
     )
 
 
-def write_population(
-    folder: Path, rows: int, label_features: int, party_features: int
-) -> None:
+def write_population(folder: Path, rows: int, label_features: int, party_features: int) -> None:
     """Simulated borrowers: skewed features with some missing, default odds from curved effects."""
     generator = np.random.default_rng(SEED)
     count = label_features + party_features
@@ -105,7 +103,7 @@ def load_party(folder: Path, party: str) -> BenchTable:
     return BenchTable(identifiers, _columns(values), label, None)
 
 
-def _load(folder: Path, party: str, data: str) -> Any:  # noqa: ANN401  a BorrowerTable
+def _load(folder: Path, party: str, data: str) -> Any:
     if data != "uci":
         return load_party(folder, party)
     from datetime import UTC, datetime
@@ -290,8 +288,8 @@ def _pooled(folder: Path, data: str) -> tuple[npt.NDArray[np.uint8], list[Featur
         return table.label, table.label_party + table.partners
     bank, platform = load_party(folder, LABEL_PARTY), load_party(folder, FEATURE_PARTY)
     order = np.load(folder / "order.npy", allow_pickle=False)
-    assert bank.label is not None
-    return bank.label, [*bank.features, *platform.rows(np.argsort(order).astype(np.uint32))]
+    label = np.load(folder / "label.npy", allow_pickle=False)
+    return label, [*bank.features, *platform.rows(np.argsort(order).astype(np.uint32))]
 
 
 def _logistic_seconds(

@@ -22,7 +22,9 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(train)
     app.command()(predict)
-    bench = typer.Typer(help="Measure speed, memory and bytes on this machine.", no_args_is_help=True)
+    bench = typer.Typer(
+        help="Measure speed, memory and bytes on this machine.", no_args_is_help=True
+    )
     bench.command("additive")(bench_additive)
     bench.command("alignment")(bench_alignment)
     bench.command("label-noise")(bench_label_noise)
@@ -38,11 +40,11 @@ def demo(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """A bank and an e-commerce platform train one default model on real data (UCI, 30,000 borrowers).
+    """A bank and an e-commerce platform train one default model on real data (UCI, 30,000 rows).
 
-    Two Flower clients align their borrowers, train the additive model without exchanging a row, once
-    with exact sums and once with label noise, and compare it with what the bank has alone and with
-    what pooling the plaintext would reach.
+    Two Flower clients align their borrowers, train the additive model without exchanging a row,
+    once with exact sums and once with label noise, and compare it with what the bank has alone and
+    with what pooling the plaintext would reach.
     """
     from simulations.uci import write_parties
 
@@ -64,7 +66,9 @@ def train(
     baselines: Annotated[
         bool, typer.Option(help="Also fit models on pooled plaintext, for comparison only.")
     ] = True,
-    output: Annotated[Path | None, typer.Option(help="Instead of the file's output folder.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Instead of the file's output folder.")
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -155,7 +159,9 @@ def predict(
 
 
 def bench_additive(
-    rows: Annotated[int, typer.Option(help="Borrowers in all; a fifth is kept for the test.")] = 30000,
+    rows: Annotated[
+        int, typer.Option(help="Borrowers in all; a fifth is kept for the test.")
+    ] = 30000,
     label_features: Annotated[int, typer.Option(help="Features of the label party.")] = 5,
     party_features: Annotated[int, typer.Option(help="Features of the feature party.")] = 18,
     bins: Annotated[int, typer.Option(help="Most bins a feature.")] = 32,
@@ -163,7 +169,7 @@ def bench_additive(
     data: Annotated[str, typer.Option(help="simulated | uci (real; its own sizes)")] = "simulated",
     as_json: AsJson = False,
 ) -> None:
-    """Train the additive model and report seconds, rounds, bytes, memory and AUC against plaintext."""
+    """Train the additive model: seconds, rounds, bytes, memory, and AUC against plaintext."""
     from simulations.bench_additive import bench
 
     _print(bench(rows, label_features, party_features, bins, transport, data), as_json)

@@ -29,7 +29,7 @@ PLAIN_SECONDS = 1.0  # without a terminal, at most a line a stage and second
 
 @contextmanager
 def shown_progress(quiet: bool) -> Iterator[OnProgress]:
-    """A callback for progress notes: bars on a terminal, plain lines elsewhere, nothing if quiet."""
+    """A callback for progress notes: bars on a terminal, plain lines elsewhere."""
     if quiet:
         yield lambda party, note: None
         return
@@ -53,9 +53,7 @@ def shown_progress(quiet: bool) -> Iterator[OnProgress]:
                 tasks[note.stage] = progress.add_task(note.stage, total=1.0, detail="")
             detail = f"{party}: {note.detail}" if party else note.detail
             current = progress.tasks[tasks[note.stage]].completed
-            progress.update(
-                tasks[note.stage], completed=max(current, note.fraction), detail=detail
-            )
+            progress.update(tasks[note.stage], completed=max(current, note.fraction), detail=detail)
 
         yield show
         for task in tasks.values():
@@ -89,7 +87,8 @@ def print_table(figures: RunFigures, console: Console) -> None:
     console.print(
         f"\n{figures.data_note}\n{bank['aligned']:,} borrowers aligned: "
         f"{counts['training'] + counts['validation']:,} to train on "
-        f"({counts['validation']:,} of them judge the penalty first), {counts['test']:,} to test on.\n",
+        f"({counts['validation']:,} of them judge the penalty first), "
+        f"{counts['test']:,} to test on.\n",
         highlight=False,
     )
     table = Table(title="Test metrics with 95% bootstrap intervals", title_justify="left")
@@ -144,6 +143,4 @@ def _print_disclosures(figures: RunFigures, console: Console) -> None:
 
 def _print_seconds(figures: RunFigures, console: Console) -> None:
     parts = ", ".join(f"{stage} {value:.1f}" for stage, value in figures.seconds.items())
-    console.print(
-        f"\nSeconds: {figures.total_seconds:.1f} in all ({parts}).", highlight=False
-    )
+    console.print(f"\nSeconds: {figures.total_seconds:.1f} in all ({parts}).", highlight=False)

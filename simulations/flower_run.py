@@ -45,7 +45,7 @@ def run_in_flower(
     party_seconds: float = 60.0,
     nodes: int | None = None,
     task: Mapping[str, str] | None = None,
-) -> Any:  # noqa: ANN401  SessionOutcome, imported late
+) -> Any:
     """Run one session; returns the coordinator's `SessionOutcome`.
 
     Args:
@@ -92,7 +92,7 @@ def _run(
     nodes: int | None,
     task: Mapping[str, str],
     home: str,
-) -> Any:  # noqa: ANN401
+) -> Any:
     # Imported here: Flower reads its environment at import, and printing help must not wait for it.
     from flwr.app import Context
     from flwr.serverapp import Grid, ServerApp
@@ -119,7 +119,7 @@ def _run(
     def main(grid: Grid, context: Context) -> None:
         try:
             ended.append(run_session(grid, job, on_progress))
-        except BaseException as error:  # noqa: BLE001  carried to the caller's thread below
+        except BaseException as error:
             ended.append(error)
 
     count = nodes or len(parties)
@@ -149,4 +149,3 @@ def _run(
     if isinstance(outcome, VeilscoreError):
         raise outcome
     raise RuntimeError("the coordinator failed") from outcome
-

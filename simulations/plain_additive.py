@@ -49,10 +49,8 @@ def _numeric_cuts(values: Vector, bins: int, floor: int) -> list[float]:
     sizes = np.diff([0, *np.searchsorted(ordered, cuts, side="right"), len(ordered)]).tolist()
     while len(sizes) > 1 and min(sizes) < floor:
         at = sizes.index(min(sizes))
-        if at == len(sizes) - 1 or (at > 0 and sizes[at - 1] <= sizes[at + 1]):
-            join = at - 1
-        else:
-            join = at
+        leftwards = at == len(sizes) - 1 or (at > 0 and sizes[at - 1] <= sizes[at + 1])
+        join = at - 1 if leftwards else at
         sizes[join] += sizes.pop(join + 1)
         cuts.pop(join)
     return cuts
@@ -66,8 +64,10 @@ def _one_feature(
     if column.spec.kind is FeatureKind.NUMERIC:
         empty = np.isnan(column.values.astype(float))
         cuts = _numeric_cuts(column.values[known & ~empty].astype(float), bins, floor)
-        codes = np.digitize(column.values.astype(float), cuts, right=True) if cuts else np.zeros(
-            len(fit), dtype=np.int64
+        codes = (
+            np.digitize(column.values.astype(float), cuts, right=True)
+            if cuts
+            else np.zeros(len(fit), dtype=np.int64)
         )
         ordered = used = len(cuts) + 1
     else:
@@ -165,7 +165,8 @@ def fit_plain(
     weights = np.zeros(inside.shape[1])
     weights[0] = math.log(target.mean() / (1 - target.mean()))
     iterations = 0
-    for iterations in range(1, 31):
+    while iterations < 30:
+        iterations += 1
         chance = 1 / (1 + np.exp(-(inside @ weights)))
         gradient = inside.T @ (target - chance) - penalty @ weights
         scaled = scipy.sparse.diags_array(chance * (1 - chance)) @ inside

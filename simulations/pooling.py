@@ -1,7 +1,7 @@
 """Brings all parties' rows together in plaintext, for comparison only.
 
-What the federation avoids; done by whoever runs the simulation with everybody's files at hand, never
-by a party's process.
+What the federation avoids; done by whoever runs the simulation with everybody's files at hand,
+never by a party's process.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from clients.federation_file import Alignment, FederationConfig
 from clients.sources import ABSENT, load_table
+from federation.errors import InputError
 from federation.schema import FeatureColumn
 
 
@@ -39,10 +40,13 @@ def pool(config: FederationConfig) -> PooledTable:
     own = load_table(
         config.manifest_of(config.label_party.name), now=now, split_column=config.split.column
     )
-    assert own.label is not None
+    if own.label is None:
+        raise InputError(f"{config.path}: the label party's manifest names no label column")
     keep = np.ones(own.row_count, dtype=np.bool_)
     positions = []
-    tables = [load_table(config.manifest_of(party.name), now=now) for party in config.feature_parties]
+    tables = [
+        load_table(config.manifest_of(party.name), now=now) for party in config.feature_parties
+    ]
     for table in tables:
         places = {identifier: place for place, identifier in enumerate(table.identifiers)}
         found = np.array([places.get(i, ABSENT) for i in own.identifiers], dtype=np.uint32)

@@ -125,8 +125,8 @@ def noise_words(training: Mapping[str, Any]) -> str | None:
     if noise is None:
         return None
     return (
-        f"ε = {noise['epsilon']:g} at δ = {noise['delta']:g} per one borrower's label, this training "
-        "alone"
+        f"ε = {noise['epsilon']:g} at δ = {noise['delta']:g} per one borrower's label, this "
+        "training alone"
     )
 
 
@@ -195,7 +195,9 @@ def metrics_json(figures: RunFigures) -> str:
         "map": bank["scheme"],
         "test": test,
         "trainings": {t["name"]: dict(t) for t in figures.trainings},
-        "rounds": {name: len(t["rounds"]) for name, t in zip(names, figures.trainings, strict=True)},
+        "rounds": {
+            name: len(t["rounds"]) for name, t in zip(names, figures.trainings, strict=True)
+        },
         "privacy": bank["ledger"],
         "disclosures": {
             party: [

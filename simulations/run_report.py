@@ -73,9 +73,8 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
         disclosures=tuple(_disclosures(figures)),
         ledger=tuple(_ledger(figures)),
         rounds=tuple(
-            RoundPoint(figure["number"], _number(figure["validation_auc"]), figure["training_loss"])
+            RoundPoint(figure["number"], figure["validation_auc"], figure["training_loss"])
             for figure in rounds
-            if figure["validation_auc"] is not None
         ),
         stages=tuple(StageSeconds(name, value) for name, value in figures.seconds.items()),
         transport=figures.transport,
@@ -89,10 +88,6 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
             )
         ),
     )
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _model_name(figures: RunFigures, name: str) -> str:
@@ -181,7 +176,10 @@ def _ledger(figures: RunFigures) -> list[LedgerLine]:
         recorded = datetime.fromisoformat(str(entry.body["time"])).astimezone(UTC)
         lines.append(
             LedgerLine(
-                figures.label_party, recorded, f"{entry.body['what']} ({entry.body['run']})", privacy
+                figures.label_party,
+                recorded,
+                f"{entry.body['what']} ({entry.body['run']})",
+                privacy,
             )
         )
     return lines

@@ -32,7 +32,9 @@ from simulations.run_record import (
 )
 
 OnProgress = Callable[[str, ProgressNote], None]
-TRANSPORT = "stream: every party a process of its own, gRPC over the relay on the loopback interface"
+TRANSPORT = (
+    "stream: every party a process of its own, gRPC over the relay on the loopback interface"
+)
 
 
 def train_and_report(
@@ -67,7 +69,13 @@ def train_and_report(
         seconds["Flower and Ray"] = time.perf_counter() - started - outcome.seconds["session"]
         seconds |= outcome.summaries[config.label_party.name]["seconds"]
         figures = _figures(
-            config, run, folder, outcome, plan.trainings, baselines, seconds,
+            config,
+            run,
+            folder,
+            outcome,
+            plan.trainings,
+            baselines,
+            seconds,
             on_progress,
         )
         _write_report(figures, folder)
@@ -104,7 +112,7 @@ def _figures(
     config: FederationConfig,
     run: str,
     folder: Path,
-    outcome: Any,  # noqa: ANN401  SessionOutcome of the coordinator
+    outcome: Any,
     trainings: tuple[AdditiveSettings, ...],
     baselines: bool,
     seconds: dict[str, float],
@@ -146,7 +154,9 @@ def _figures(
 
 
 def _pooled_models(
-    config: FederationConfig, test_rows: Any, settings: AdditiveSettings  # noqa: ANN401
+    config: FederationConfig,
+    test_rows: Any,
+    settings: AdditiveSettings,
 ) -> dict[str, Any]:
     from simulations.baselines import Columns, fit_baselines
     from simulations.plain_additive import fit_plain, one_hot_design

@@ -35,14 +35,19 @@ _MONTHS = ("September", "August", "July", "June", "May", "April")  # the latest 
 _BANK_ID = "borrower_id"
 _PLATFORM_ID = "customer_id"
 
-_FEDERATION = """\
+DATA_NOTE = (
+    "Real data: UCI 'default of credit card clients' (Taiwan 2005, 30,000 borrowers, CC BY 4.0); "
+    "its division between a bank and a platform is simulated."
+)
+
+_FEDERATION = f"""\
 # Two parties on the UCI data 'default of credit card clients' (real card holders, Taiwan, 2005).
 # The division between a bank and a platform is simulated, and so are the ids.
 
 [federation]
 alignment = "inner"
 output = "runs"
-note = "Real data: UCI 'default of credit card clients' (Taiwan 2005, 30,000 borrowers, CC BY 4.0); its division between a bank and a platform is simulated."
+note = "{DATA_NOTE}"
 
 [parties.bank]
 role = "label"

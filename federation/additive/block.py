@@ -245,6 +245,23 @@ def line_search(
     return (low + high) / 2
 
 
+def loss_change(
+    slope: float,
+    curvature: float,
+    scores: Vector,
+    direction: Vector,
+    borrower_weights: Vector | float,
+    step: float,
+) -> float:
+    """F after a step along a direction minus F before; it needs no label either.
+
+    Args: as for `line_search`; `step` is α.
+    """
+    moved = step * direction
+    bent = np.logaddexp(0.0, scores + moved) - np.logaddexp(0.0, scores) - expit(scores) * moved
+    return step * slope + step**2 * curvature / 2 + float(np.sum(borrower_weights * bent))
+
+
 def surrogate_offset(scores: Vector, base_rate: float) -> float:
     """The intercept at which a party's own scores alone give this mean probability."""
     offset = float(np.log(base_rate / (1 - base_rate)) - scores.mean())

@@ -23,7 +23,7 @@ from federation.errors import ProtocolError
 from federation.linear_maps.interface import FeatureSide
 from federation.masking import PairwiseMasks, to_fixed_point
 from federation.proto.session_pb2 import PartialScores, Query, Sums, Verdict
-from federation.session.machine import Progress, Receive, Send, Step
+from federation.session.machine import Progress, Send, Step, expect
 from federation.session.wire import pack_array
 
 Vector = npt.NDArray[np.float64]
@@ -65,11 +65,9 @@ def train(
     number = 0
     while True:
         number += 1
-        query = yield Receive(label_party, "query")
-        assert isinstance(query, Query)
+        query = yield from expect(label_party, Query)
         yield Send(label_party, "answer", side.answer(query))
-        sums = yield Receive(label_party, "sums")
-        assert isinstance(sums, Sums)
+        sums = yield from expect(label_party, Sums)
         _check_sums(sums)
         gradient = own.complete(side.reveal(sums) / sums.scale, sums.total / sums.scale, omitted)
         penalty = own.penalty(sums.smoothness, sums.ridge, _stretch(own, omitted, sums))
@@ -80,8 +78,7 @@ def train(
         words = np.append(own.scores(stepped), [slope, curvature])
         yield _partial_scores(words, masks, label_party, name, number, "fit")
 
-        verdict = yield Receive(label_party, "verdict")
-        assert isinstance(verdict, Verdict)
+        verdict = yield from expect(label_party, Verdict)
         if verdict.round != number or not 0 <= verdict.step <= 2:
             raise ProtocolError(
                 f"a verdict on round {verdict.round} with step {verdict.step} came; one on round "

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from federation.additive.block import Block, line_search
+from federation.additive.block import Block, line_search, loss_change
 from federation.additive.label_noise import LabelNoise
 from federation.additive.logistic import log_losses
 from federation.additive.schedule import Decision, Round, Schedule
@@ -27,7 +27,7 @@ from federation.metrics import auc
 from federation.privacy.accountant import LabelRelease
 from federation.proto.session_pb2 import Answer, PartialScores, Sums, Verdict
 from federation.quantisation import RESIDUAL_SCALE, stochastic_round
-from federation.session.machine import Progress, Receive, Release, Send, Step
+from federation.session.machine import Progress, Release, Send, Step, expect
 from federation.session.wire import unpack_array
 
 Vector = npt.NDArray[np.float64]
@@ -72,11 +72,12 @@ class _LabelPartyTraining:
         own: Block,
         settings: AdditiveSettings,
         noise: LabelNoise | None,
+        partners: int = 1,
     ) -> None:
         self.labels, self.own, self.noise = labels, own, noise
         self.validation = validation if noise is None else np.zeros_like(validation)
         self.class_weights = _class_weights(labels, settings.class_weight)
-        self.schedule = Schedule(settings, noise is not None, int(self.validation.sum()))
+        self.schedule = Schedule(settings, noise is not None, int(self.validation.sum()), partners)
         drawn = noise.draw(own.size) if noise else np.zeros(own.size, dtype=np.int64)
         # Nobody's label moves the total out of what is possible; clipping keeps the odds finite.
         drawn[0] = _clip_total(int(drawn[0]), labels)
@@ -146,9 +147,12 @@ class _LabelPartyTraining:
     def move(self, state: _State, stepped: Vector, slope: float, curvature: float) -> _Moved:
         """Go along the partners' step while the penalised loss falls, then fit the own block."""
         scores, direction = self.scores(state), stepped - state.partial
-        length = line_search(slope, curvature, scores, direction, self.fold_weights)
+        fold = self.fold_weights
+        length = line_search(slope, curvature, scores, direction, fold)
+        change = loss_change(slope, curvature, scores, direction, fold, length)
         partial = state.partial + length * direction
-        return _Moved(self.fit_own(_State(state.weights, partial), OWN_STEPS), length)
+        state = self.fit_own(_State(state.weights, partial), OWN_STEPS)
+        return _Moved(state, length, -change / float(fold.sum()))
 
     def judge(self, moved: _Moved) -> Decision:
         """The schedule's decision on a round."""
@@ -162,15 +166,17 @@ class _LabelPartyTraining:
             validation_losses=losses[held_out],
             validation_auc=float(auc(labels, scores[held_out])) if both else float("nan"),
             step=moved.length,
+            fell_by=moved.fell_by,
         )
 
 
 @dataclass(frozen=True)
 class _Moved:
-    """A state after a round, and the length of the partners' step."""
+    """A state after a round, the length of the partners' step, and what it took off the loss."""
 
     state: _State
     length: float
+    fell_by: float
 
 
 def train(
@@ -196,7 +202,7 @@ def train(
         run: the run's name in the ledger.
     """
     noise = LabelNoise.for_settings(settings, features)
-    training = _LabelPartyTraining(labels, validation, own, settings, noise)
+    training = _LabelPartyTraining(labels, validation, own, settings, noise, len(maps))
     partner_noise = {p: noise.draw(map_rows[p]) if noise else None for p in maps}
     yield Release(_release(noise, run, settings, tuple(maps)))
 
@@ -211,8 +217,7 @@ def train(
         for party, side in maps.items():
             yield Send(party, "query", side.query(vector))
         for party, side in maps.items():
-            answer = yield Receive(party, "answer")
-            assert isinstance(answer, Answer)
+            answer = yield from expect(party, Answer)
             sums = side.decode(answer, partner_noise[party])
             sums.MergeFrom(public)
             yield Send(party, "sums", sums)
@@ -265,8 +270,7 @@ def _summed_words(
 ) -> Generator[Step, object, Vector]:
     total = np.zeros(count, dtype=np.uint64)
     for party in parties:
-        message = yield Receive(party, "partial_scores")
-        assert isinstance(message, PartialScores)
+        message = yield from expect(party, PartialScores)
         if message.round != number or message.part != part:
             raise ProtocolError(
                 f"{party} sent partial scores of round {message.round}, part '{message.part}'; "

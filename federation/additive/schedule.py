@@ -20,6 +20,9 @@ from federation.additive.settings import AdditiveSettings
 
 Vector = npt.NDArray[np.float64]
 STANDARD_ERRORS = 2.0
+# Partners that step at once do not see each other's step: what remains after a round falls by a
+# factor, not by its square, so a small step must be so much smaller to mean convergence.
+SEVERAL = 50
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,15 @@ class Schedule:
         settings: what all parties agreed on.
         noisy: whether sums carry label noise.
         validation: how many validation borrowers there are.
+        partners: how many feature parties step at once.
     """
 
-    def __init__(self, settings: AdditiveSettings, noisy: bool, validation: int) -> None:
+    def __init__(
+        self, settings: AdditiveSettings, noisy: bool, validation: int, partners: int = 1
+    ) -> None:
         """Start at the strong end of the path."""
         self._settings = settings
+        self._tolerance = settings.tolerance if partners == 1 else settings.tolerance / SEVERAL
         self._noisy = noisy
         searches = not noisy and validation > 0 and settings.max_rounds > 2
         path = tuple(dict.fromkeys(settings.penalty_path)) if searches else (1.0,)
@@ -72,18 +79,23 @@ class Schedule:
         return self._settings.smoothness * self._factor, self._settings.ridge * self._factor
 
     def judge(
-        self, training_loss: float, validation_losses: Vector, validation_auc: float, step: float
+        self,
+        training_loss: float,
+        validation_losses: Vector,
+        validation_auc: float,
+        step: float,
+        fell_by: float,
     ) -> Decision:
         """Enter a round's figures and decide what comes next.
 
         Args:
-            training_loss: mean penalised loss of the borrowers that train.
+            training_loss: mean log-loss of the borrowers that train.
             validation_losses: log-loss of every validation borrower (none: empty).
             validation_auc: their AUC, NaN without them.
             step: length of the partners' step.
+            fell_by: what it took off the penalised loss, a borrower.
         """
         number = len(self.rounds) + 1
-        previous = self.rounds[-1] if self.rounds else None
         validation = float(validation_losses.mean()) if validation_losses.size else math.nan
         self.rounds.append(
             Round(
@@ -103,10 +115,8 @@ class Schedule:
         if self._noisy:
             fixed = min(self._settings.noisy_rounds, self._settings.max_rounds)
             return Decision(number >= fixed, number, f"{fixed} rounds were fixed beforehand")
-        if previous is not None and previous.polishing:
-            fell_by = previous.training_loss - training_loss
-            if fell_by < self._settings.tolerance:
-                return Decision(True, number, "the training loss has settled")
+        if fell_by < self._tolerance:
+            return Decision(True, number, "the training loss has settled")
         return Decision(last, number, f"the limit of {number} rounds is reached" if last else "")
 
     def _walk(self, number: int) -> Decision:

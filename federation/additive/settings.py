@@ -30,7 +30,9 @@ class AdditiveSettings:
             validation log-loss stops falling; `schedule` says how one of them is chosen.
         max_rounds: most exchanges with the partners.
         noisy_rounds: rounds of a training with label noise, fixed beforehand.
-        tolerance: converged when a round lowers the mean training loss by less than this.
+        tolerance: converged when the partners' step of a round takes less than this off the
+            penalised loss a borrower; the next step of a Newton-like method would take off about
+            its square.
         class_weight: "none", or "balanced" (both classes weigh the same in all).
         label_epsilon: ε of label differential privacy for the whole training; None for exact sums.
         label_delta: its δ.
@@ -43,7 +45,7 @@ class AdditiveSettings:
     penalty_path: tuple[float, ...] = (4.0, 1.0, 0.25)
     max_rounds: int = 10
     noisy_rounds: int = 4
-    tolerance: float = 1e-4
+    tolerance: float = 1e-3
     class_weight: str = "none"
     label_epsilon: float | None = None
     label_delta: float = 1e-5

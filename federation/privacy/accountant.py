@@ -9,10 +9,8 @@ and its multivariate form), ρ adds up, adaptively too. An exact release has no 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-from scipy.optimize import minimize_scalar
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,27 @@ def epsilon_of(rho: float, delta: float) -> float:
         return alpha * rho + math.log(excess / alpha) - (math.log(delta) + math.log(alpha)) / excess
 
     centre = 0.5 * math.log(math.log(1 / delta) / rho)
-    found = minimize_scalar(bound, bounds=(centre - 6, centre + 6), method="bounded")
-    return max(0.0, float(found.fun))
+    return max(0.0, _smallest(bound, centre - 6, centre + 6))
+
+
+def _smallest(function: Callable[[float], float], low: float, high: float) -> float:
+    """The smallest value of a function with one valley (golden section, Kiefer 1953).
+
+    Every value is a valid ε, so a search that stops early is only a little pessimistic.
+    """
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = function(left), function(right)
+    while high - low > 1e-7:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = function(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = function(right)
+    return min(at_left, at_right)
 
 
 def rho_for(epsilon: float, delta: float) -> float:

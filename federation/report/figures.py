@@ -225,10 +225,14 @@ class LedgerLine:
 
 @dataclass(frozen=True)
 class RoundPoint:
-    """The model after one training round; round 0 is the state before the first."""
+    """The model after one training round; round 0 is the state before the first.
+
+    A figure is None where it does not exist: no validation AUC once the validation borrowers train
+    along, and neither of the two under label noise, which does not cover them.
+    """
 
     round: int
-    validation_auc: float
+    validation_auc: float | None
     train_loss: float | None = None
 
 

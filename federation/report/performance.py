@@ -208,18 +208,25 @@ def _shape(number: int, shape: ShapeFunction) -> Html:
 
 def convergence_section(rounds: Sequence[RoundPoint]) -> Html:
     """Validation AUC and training loss by round."""
-    if not rounds:
-        return _empty("Convergence", "convergence", "No rounds were recorded.")
-    best = max(rounds, key=lambda point: point.validation_auc)
+    measured = [(p.validation_auc, p.round) for p in rounds if p.validation_auc is not None]
+    if not measured and all(point.train_loss is None for point in rounds):
+        sentence = f"{len(rounds)} rounds; no figure of them was recorded."
+        return _empty("Convergence", "convergence", sentence)
+    note = f"{len(rounds)} rounds."
+    if measured:
+        best, number = max(measured)
+        note = (
+            f"Best validation AUC {best:.4f} in round {number} of {rounds[-1].round}. The "
+            "validation fold is part of the training borrowers and joins them once the penalty is "
+            "chosen; no test borrower takes part."
+        )
     return element(
         "section",
         element("h2", "Convergence"),
         _figure(
             "Validation AUC and training loss",
             plots.convergence(rounds),
-            f"Best validation AUC {best.validation_auc:.4f} in round {best.round} of "
-            f"{rounds[-1].round}. The validation fold is part of the training borrowers; no test "
-            "borrower takes part.",
+            note,
         ),
         id="convergence",
     )

@@ -187,14 +187,21 @@ def lift(models: Sequence[ModelCurves]) -> Html:
 
 
 def convergence(rounds: Sequence[RoundPoint]) -> Html:
-    """Validation AUC by round and, where known, the training loss beside it."""
-    losses = [(point.round, point.train_loss) for point in rounds if point.train_loss is not None]
+    """Validation AUC and training loss by round, where they are known (one of them must be)."""
+    series: list[tuple[str, list[tuple[int, float]]]] = [
+        (
+            "validation AUC",
+            [(p.round, p.validation_auc) for p in rounds if p.validation_auc is not None],
+        ),
+        (
+            "training loss (nats a borrower)",
+            [(p.round, p.train_loss) for p in rounds if p.train_loss is not None],
+        ),
+    ]
+    series = [(name, points) for name, points in series if points]
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, 2 if losses else 1, squeeze=False)[0]
-        series = [("validation AUC", [(point.round, point.validation_auc) for point in rounds])]
-        if losses:
-            series.append(("training loss (nats a borrower)", losses))
+        panels = figure.subplots(1, len(series), squeeze=False)[0]
         for axes, (name, points) in zip(panels, series, strict=True):
             x, y = zip(*points, strict=True)
             axes.plot(x, y, color=MODEL_COLOURS[ModelRole.FEDERATED], marker="o", markersize=4)
@@ -208,7 +215,7 @@ def convergence(rounds: Sequence[RoundPoint]) -> Html:
         "convergence",
         "Validation AUC and training loss by round",
         draw,
-        (9.2 if losses else 4.6, 2.7),
+        (4.6 * len(series), 2.7),
     )
 
 

@@ -9,8 +9,8 @@ from federation.report.performance import importance_section
 from federation.report.stylesheet import STYLESHEET
 
 IMPORTANCE_MEASURE = (
-    "mean absolute deviation of the feature's contribution to the log-odds over the borrowers of the "
-    "fit, computed by its owner"
+    "mean absolute deviation of the feature's contribution to the log-odds over the borrowers of "
+    "the fit, computed by its owner"
 )
 
 
@@ -58,7 +58,7 @@ def render_shapes(part: ModelPart) -> str:
     )
     note = element(
         "p",
-        f"Session {part.session}. For {part.party} only: the page shows its features and their bins.",
+        f"Session {part.session}. For {part.party} only: the page shows its features and bins.",
     )
     main = element(
         "main",

@@ -14,12 +14,20 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from google.protobuf.message import Message
+
 from federation.errors import ProtocolError
 from federation.privacy.accountant import LabelRelease
 from federation.proto.session_pb2 import Envelope
 from federation.session.wire import decode, encode
 
 Result = TypeVar("Result")
+Body = TypeVar("Body", bound=Message)
+# The envelope's field of each body.
+_KINDS = {
+    type(getattr(Envelope(), field.name)): field.name
+    for field in Envelope.DESCRIPTOR.oneofs_by_name["body"].fields
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,14 @@ class Release:
 Step = Send | Receive | Progress | Release
 # A role yields steps; a `Receive` evaluates to the message body it waited for.
 Role = Generator[Step, object, Result]
+
+
+def expect(sender: str, body: type[Body]) -> Generator[Step, object, Body]:
+    """Wait for a party's next message, which must have this body; use with `yield from`."""
+    received = yield Receive(sender, _KINDS[body])
+    if not isinstance(received, body):
+        raise TypeError(f"{sender}'s message is {type(received).__name__}, not {body.__name__}")
+    return received
 
 
 @dataclass(frozen=True)

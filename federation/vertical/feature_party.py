@@ -15,7 +15,7 @@ from federation.linear_maps import Direction, FeatureSide, feature_side, scheme_
 from federation.masking import PairwiseMasks
 from federation.proto.session_pb2 import Closing, Hello, MapSeed, Plan
 from federation.quantisation import RESIDUAL_SCALE
-from federation.session.machine import Progress, Receive, Send, Step
+from federation.session.machine import Progress, Receive, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
 from federation.vertical.borrowers import BinnedRows, BorrowerTable
 from federation.vertical.plan import TEST, SessionPlan
@@ -70,8 +70,7 @@ def feature_party_session(
         features=len(table.features),
     )
     yield Send(label_party, "hello", hello)
-    body = yield Receive(label_party, "plan")
-    assert isinstance(body, Plan)
+    body = yield from expect(label_party, Plan)
     plan, noise_bound = SessionPlan.from_json(body.plan_json, session, party)
     if plan.label_party != label_party:
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
@@ -154,8 +153,7 @@ def _prepare(
     matrix, omitted = block.one_hot()
     side = feature_side(scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context)
     yield Send(label_party, "map_offer", side.offer())
-    seed = yield Receive(label_party, "map_seed")
-    assert isinstance(seed, MapSeed)
+    seed = yield from expect(label_party, MapSeed)
     for hint_block in side.accept(seed):
         yield Send(label_party, "hint_block", hint_block)
         done = (hint_block.first_row + hint_block.rows) / matrix.rows

@@ -21,7 +21,7 @@ from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
 from federation.proto.session_pb2 import Closing, Hello, HintBlock, MapOffer, Plan
 from federation.quantisation import RESIDUAL_SCALE
 from federation.schema import FeatureColumn
-from federation.session.machine import Progress, Receive, Send, Step
+from federation.session.machine import Progress, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
 from federation.vertical.borrowers import BinnedRows, BorrowerTable
 from federation.vertical.plan import TEST, TRAINING, VALIDATION, SessionPlan
@@ -195,8 +195,7 @@ def _agree(table: BorrowerTable, plan: SessionPlan) -> Generator[Step, object, d
     features = {plan.label_party: len(table.features)}
     keys = {}
     for party in plan.feature_parties:
-        hello = yield Receive(party, "hello")
-        assert isinstance(hello, Hello)
+        hello = yield from expect(party, Hello)
         if hello.protocol_version != PROTOCOL_VERSION:
             raise ProtocolError(
                 f"{party} speaks protocol version {hello.protocol_version} "
@@ -245,8 +244,7 @@ def _prepare(
     maps: dict[str, LabelSide] = {}
     map_rows = {}
     for party in plan.feature_parties:
-        offer = yield Receive(party, "map_offer")
-        assert isinstance(offer, MapOffer)
+        offer = yield from expect(party, MapOffer)
         if offer.features > features[party]:  # the label noise is calibrated to what it declared
             raise ProtocolError(
                 f"{party} offers a map of {offer.features} features, but declared {features[party]}"
@@ -259,8 +257,7 @@ def _prepare(
         maps[party], map_rows[party] = side, int(offer.rows_sent)
     for place, (party, side) in enumerate(maps.items()):
         while not side.ready:
-            block_of_hint = yield Receive(party, "hint_block")
-            assert isinstance(block_of_hint, HintBlock)
+            block_of_hint = yield from expect(party, HintBlock)
             side.take_hint(block_of_hint)
             taken = (block_of_hint.first_row + block_of_hint.rows) / map_rows[party]
             yield Progress("set-up", 0.2 + 0.8 * (place + taken) / len(maps), f"hint of {party}")
@@ -273,8 +270,7 @@ def _close_training(
 ) -> Generator[Step, object, dict[str, str]]:
     digests = {part.party: part.digest}
     for party in partners:
-        closing = yield Receive(party, "closing")
-        assert isinstance(closing, Closing)
+        closing = yield from expect(party, Closing)
         digests[party] = closing.model_digest
     for party in partners:
         yield Send(party, "closing", Closing(model_digest=part.digest))

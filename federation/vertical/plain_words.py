@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DIRECTION = (
-    "Every private linear map ran to the owner of the bins: a partner learned the residual sums over "
-    "its own bins, the label party learned nothing from them."
+    "Every private linear map ran to the owner of the bins: a partner learned the residual sums "
+    "over its own bins, the label party learned nothing from them."
 )
 
 
@@ -60,15 +60,16 @@ def label_party_words(
         learned=(
             f"Which of its borrowers the partners know: {known}.",
             f"How many ids and how many bins each partner has. {aligned:,} borrowers are aligned.",
-            f"For every aligned borrower {numbers} numbers in all ({scores}, one a round and one at "
-            f"the end), {hidden}.",
+            f"For every aligned borrower {numbers} numbers in all ({scores}, one a round and one "
+            f"at the end), {hidden}.",
             "The slope and curvature of the loss along each step, two numbers a round.",
         ),
         could_reconstruct=(
             "Borrowers whom a partner describes alike have alike partial scores: with "
             f"{numbers} numbers a borrower it can group borrowers, and guess at strong features.",
-            "A dishonest label party could send a crafted vector to see who resembles one borrower; "
-            "the number of rounds caps how often. Dishonest parties are outside the threat model.",
+            "A dishonest label party could send a crafted vector to see who resembles one "
+            "borrower; the number of rounds caps how often. Dishonest parties are outside the "
+            "threat model.",
         ),
         never_saw=(
             "A partner's row, value, bin border, bin, weight or feature name that has no public "

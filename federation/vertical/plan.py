@@ -116,6 +116,13 @@ class SessionPlan:
         training_names = [training.name for training in self.trainings]
         if not training_names or len(set(training_names)) != len(training_names):
             raise InputError("a session needs one training or more, each with a name of its own")
+        exact_bins = {t.bins for t in self.trainings if t.label_epsilon is None}
+        if len(exact_bins) > 1:
+            raise InputError(
+                "a session's trainings with exact sums must have the same number of bins: "
+                f"differences of the sums over {' and '.join(map(str, sorted(exact_bins)))} bins "
+                "would undo the floor on a bin's borrowers"
+            )
 
     @property
     def domain(self) -> bytes:

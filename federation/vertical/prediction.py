@@ -27,7 +27,7 @@ from federation.errors import InputError, ProtocolError
 from federation.masking import PairwiseMasks
 from federation.proto.session_pb2 import Closing, Hello, Plan
 from federation.record_chain import canonical_json
-from federation.session.machine import Receive, Send, Step
+from federation.session.machine import Receive, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
 from federation.vertical.borrowers import BorrowerTable
 from federation.vertical.plan import TEST, AlignmentMode
@@ -96,8 +96,7 @@ def label_party_prediction(
     """
     keys = {}
     for party in plan.feature_parties:
-        hello = yield Receive(party, "hello")
-        assert isinstance(hello, Hello)
+        hello = yield from expect(party, Hello)
         if hello.protocol_version != PROTOCOL_VERSION:
             raise ProtocolError(
                 f"{party} speaks protocol version {hello.protocol_version}, {plan.label_party} "
@@ -146,8 +145,7 @@ def feature_party_prediction(
         features=len(part.binnings),
     )
     yield Send(label_party, "hello", hello)
-    body = yield Receive(label_party, "plan")
-    assert isinstance(body, Plan)
+    body = yield from expect(label_party, Plan)
     alignment_mode = _check_plan(body, part, party)
     masks.agree(session, body.mask_public_keys)
     domain = f"veilscore alignment 1\0{session}".encode()

@@ -50,9 +50,7 @@ class _Seat:
     """A party's place in the session."""
 
     ticket: bytes
-    outbox: queue.Queue[ToParty | None] = field(
-        default_factory=lambda: queue.Queue(QUEUED_FRAMES)
-    )
+    outbox: queue.Queue[ToParty | None] = field(default_factory=lambda: queue.Queue(QUEUED_FRAMES))
     joined: bool = False
     summary: str | None = None
     traffic: Traffic = field(default_factory=Traffic)

@@ -14,9 +14,9 @@ from federation.additive.settings import AdditiveSettings
 SETTINGS = AdditiveSettings(smoothness=0.5, ridge=10.0, penalty_path=(4.0, 1.0, 0.25))
 
 
-def judge(schedule: Schedule, validation: float, training: float = 0.5) -> Decision:
+def judge(schedule: Schedule, validation: float, fell_by: float = 0.5) -> Decision:
     """One round whose validation borrowers all have this loss."""
-    return schedule.judge(training, np.full(100, validation), 0.7, 1.0)
+    return schedule.judge(0.5, np.full(100, validation), 0.7, 1.0, fell_by)
 
 
 def test_the_path_is_walked_from_strong_to_weak_while_validation_improves() -> None:
@@ -54,21 +54,21 @@ def test_the_declared_strength_is_kept_within_two_standard_errors(
     spread = (spread - spread.mean()) / spread.std()
     declared = np.full(400, 0.5)
     gain = 0.1 * (spread + errors / math.sqrt(400))
-    schedule.judge(0.5, declared + 1, 0.7, 1.0)
-    schedule.judge(0.5, declared, 0.7, 1.0)
-    decision = schedule.judge(0.5, declared - gain, 0.7, 1.0)
+    schedule.judge(0.5, declared + 1, 0.7, 1.0, 0.1)
+    schedule.judge(0.5, declared, 0.7, 1.0, 0.1)
+    decision = schedule.judge(0.5, declared - gain, 0.7, 1.0, 0.1)
     assert decision.from_round == chosen
     assert schedule.strengths[1] == {2: 10.0, 3: 2.5}[chosen]
 
 
-def test_polishing_stops_when_the_training_loss_settles() -> None:
-    """Compared from one polishing round to the next only: the borrowers were others before."""
+def test_polishing_stops_when_a_step_takes_little_off_the_loss() -> None:
+    """While the penalty is still being chosen, a small step stops nothing."""
     schedule = Schedule(replace(SETTINGS, tolerance=0.01), noisy=False, validation=100)
     for loss in (0.5, 0.4, 0.3):
-        judge(schedule, loss, training=0.30)
-    assert not judge(schedule, 0.3, training=0.30).stop
-    assert not judge(schedule, 0.3, training=0.28).stop
-    decision = judge(schedule, 0.3, training=0.275)
+        assert not judge(schedule, loss, fell_by=0.001).stop
+    assert not judge(schedule, 0.3, fell_by=0.2).stop
+    assert not judge(schedule, 0.3, fell_by=0.02).stop
+    decision = judge(schedule, 0.3, fell_by=0.005)
     assert decision == Decision(True, 6, "the training loss has settled")
     assert [figures.polishing for figures in schedule.rounds] == [False] * 3 + [True] * 3
     assert [figures.number for figures in schedule.rounds] == [1, 2, 3, 4, 5, 6]
@@ -82,7 +82,7 @@ def test_the_limit_of_rounds_holds_and_leaves_one_to_polish(limit: int) -> None:
     for number in range(1, limit + 1):
         loss -= 0.05
         assert schedule.polishing or number < limit
-        decision = judge(schedule, loss, training=loss)
+        decision = judge(schedule, loss)
     assert decision.stop
     assert decision.from_round == limit
     assert decision.reason == f"the limit of {limit} rounds is reached"
@@ -93,7 +93,7 @@ def test_without_validation_borrowers_the_declared_strength_is_used() -> None:
     schedule = Schedule(SETTINGS, noisy=False, validation=0)
     assert schedule.polishing
     assert schedule.strengths == (0.5, 10.0)
-    schedule.judge(0.5, np.zeros(0), math.nan, 1.0)
+    schedule.judge(0.5, np.zeros(0), math.nan, 1.0, 0.1)
     assert math.isnan(schedule.rounds[0].validation_log_loss)
 
 
@@ -120,7 +120,8 @@ def test_with_label_noise_nothing_depends_on_what_was_measured(
     for _ in range(3):
         assert schedule.polishing
         assert schedule.strengths == (0.5, 10.0)
-        decisions.append(schedule.judge(training, np.full(100, validation), validation, 1.0))
+        figures = (training, np.full(100, validation), validation, 1.0, training)
+        decisions.append(schedule.judge(*figures))
     assert decisions == [
         Decision(number == 3, number, "3 rounds were fixed beforehand") for number in (1, 2, 3)
     ]
@@ -130,4 +131,7 @@ def test_the_limit_of_rounds_holds_with_label_noise_too() -> None:
     """The smaller of the two numbers."""
     settings = replace(SETTINGS, label_epsilon=2.0, noisy_rounds=9, max_rounds=2)
     schedule = Schedule(settings, noisy=True, validation=0)
-    assert [schedule.judge(0.5, np.zeros(0), math.nan, 1.0).stop for _ in range(2)] == [False, True]
+    assert [schedule.judge(0.5, np.zeros(0), math.nan, 1.0, 0.1).stop for _ in range(2)] == [
+        False,
+        True,
+    ]

@@ -67,9 +67,7 @@ def test_messages_arrive_in_order_and_are_counted() -> None:
 def test_both_ways_at_once(messages: int, size: int) -> None:
     """Both send all they have before they take anything: large or many, it does not lock up."""
     with relay_of("bank", "platform") as relay:
-        bank = in_thread(
-            relay.address, "bank", sending(["platform"], messages, size, ["platform"])
-        )
+        bank = in_thread(relay.address, "bank", sending(["platform"], messages, size, ["platform"]))
         platform = in_thread(relay.address, "platform", sending(["bank"], messages, size, ["bank"]))
         relay.wait()
         assert bank.result(SECONDS) == [("platform", number) for number in range(messages)]

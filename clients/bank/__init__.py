@@ -1,0 +1,1 @@
+"""What only a bank, the label party, does."""
