@@ -121,11 +121,13 @@ CASES = {
     ),
     "another party's manifest": (
         edit("platform/manifest.toml", '^name = "platform"', 'name = "shop"'),
-        r"federation.toml: .*platform.*shop",
+        r"platform/manifest.toml: \[party\] is 'shop' with role 'feature', but .*federation.toml "
+        "names it 'platform' with role 'feature'; the two files must agree",
     ),
     "too few borrowers": (
         edit("bank/borrowers.csv", r"(?s)\A((?:[^\n]*\n){31}).*", r"\1"),
-        "no feature of this party has two bins that hold enough",
+        r"all \d+ borrowers of the \w+ part have the same label \(0\); both classes are needed: "
+        "align more borrowers or change the split",
     ),
 }
 
