@@ -8,10 +8,14 @@ from __future__ import annotations
 import sys
 
 import typer
+import typer.core
 
 import clients.cli
 import simulations.cli
 from federation.errors import VeilscoreError
+
+# With rich installed but its markup off, typer 0.20 prints '\\[default: ...]', backslash and all.
+typer.core.HAS_RICH = False
 
 app = typer.Typer(
     name="veilscore",
@@ -32,7 +36,7 @@ clients.cli.add_commands(app)
 def main() -> None:
     """Run a command; what a person got wrong is one sentence on stderr and exit status 2."""
     try:
-        app()
+        app(prog_name="veilscore")
     except VeilscoreError as error:
         sys.stderr.write(f"veilscore: {error}\n")
         raise SystemExit(2) from None

@@ -54,8 +54,12 @@ def _identity(context: Context) -> tuple[FederationConfig, str]:
 
 @app.query("party")
 def party_name(message: Message, context: Context) -> Message:
-    """Tell the coordinator which party this node is."""
-    _, party = _identity(context)
+    """Tell the coordinator which party this node is; '' if it does not know."""
+    try:
+        _, party = _identity(context)
+    except VeilscoreError as error:  # Flower would tell the coordinator what it says
+        log.error("%s", error)
+        party = ""
     return Message(RecordDict({"party": ConfigRecord({"name": party})}), reply_to=message)
 
 
@@ -116,6 +120,7 @@ def _training_job(asked: dict[str, Any], config: FederationConfig, party: str) -
         manifest=config.manifest_of(party),
         label_party=config.label_party.name,
         output=config.output / str(asked["run"]) / party,
+        feature_parties=tuple(entry.name for entry in config.feature_parties),
         plan=session_plan(config, session, overrides) if is_label_party else None,
         split_column=config.split.column if is_label_party else None,
         epsilon_budget=epsilon_budget(config) if is_label_party else None,

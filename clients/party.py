@@ -50,6 +50,7 @@ class PartyJob:
         label_party: its name.
         output: this party's folder for what the run leaves (model parts, scores at the label
             party, a copy of the disclosure log).
+        feature_parties: all that this party's federation file names; None takes the plan's word.
         plan: at the label party, what it proposes to the others; None at a feature party.
         split_column: at the label party, the column that fixes the split.
         epsilon_budget: at the label party, the hard stop over the labels' history.
@@ -61,6 +62,7 @@ class PartyJob:
     manifest: PartyManifest
     label_party: str
     output: Path
+    feature_parties: tuple[str, ...] | None = None
     plan: SessionPlan | None = None
     split_column: str | None = None
     epsilon_budget: float | None = None
@@ -101,7 +103,13 @@ class PartyRun:
                 raise InputError(f"the label party '{job.label_party}' was given no plan")
             return label_party_session(self.table, job.plan, group, job.run)
         return feature_party_session(
-            self.table, job.manifest.name, job.label_party, job.session, group, software()
+            self.table,
+            job.manifest.name,
+            job.label_party,
+            job.session,
+            group,
+            software(),
+            partners=job.feature_parties,
         )
 
     def _refuse_over_budget(self) -> None:
@@ -158,6 +166,8 @@ class PartyRun:
             "aligned": result.aligned,
             "known": result.present,
             "omitted_features": len(result.omitted_features),
+            "label_party_ids": result.label_party_ids,
+            "max_bins": dict(result.max_bins),
         }
 
 

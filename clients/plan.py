@@ -36,7 +36,9 @@ def training_settings(
         values["label_epsilon"] = config.privacy["label_epsilon"]
     if "delta" in config.privacy:
         values["label_delta"] = config.privacy["delta"]
-    values |= dict(overrides or {})
+    asked = dict(overrides or {})
+    _refuse_less_noise(config, asked)
+    values |= asked
     if values.get("label_epsilon") is not None:
         values.setdefault("name", "label-noise")
         values.setdefault("ridge", NOISY_RIDGE)
@@ -44,6 +46,20 @@ def training_settings(
         return AdditiveSettings.from_json(values)
     except InputError as error:
         raise InputError(f"{config.path}: {error}") from error
+
+
+def _refuse_less_noise(config: FederationConfig, asked: Mapping[str, Any]) -> None:
+    """A label party that set a label_epsilon is not talked out of it by whoever starts the run."""
+    declared = config.privacy.get("label_epsilon")
+    if declared is None or "label_epsilon" not in asked:
+        return
+    epsilon = asked["label_epsilon"]
+    if epsilon is None or (isinstance(epsilon, int | float) and epsilon > float(str(declared))):
+        raise InputError(
+            f"{config.path}: privacy.label_epsilon is {declared}, and this run asks for "
+            f"{'exact sums' if epsilon is None else epsilon}; ask for as much noise or more, or "
+            "change the file"
+        )
 
 
 def session_plan(

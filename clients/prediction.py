@@ -81,7 +81,14 @@ class PredictionRun:
             role = label_party_prediction(self.table, plan, part, self._group)
         else:
             role = feature_party_prediction(
-                self.table, party, job.label_party, job.session, part, self._group, software()
+                self.table,
+                party,
+                job.label_party,
+                job.session,
+                part,
+                self._group,
+                software(),
+                job.feature_parties,
             )
         self.machine: Machine[Any] = Machine(
             party, job.session, role, on_sent=log.enter, on_progress=on_progress

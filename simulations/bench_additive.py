@@ -152,7 +152,10 @@ def _summary(machine: Machine[Any], sent: list[tuple[str, int]]) -> dict[str, An
             "test_rows": result.test_rows.tolist(),
             "strengths": [training.fit.rounds[-1].smoothness, training.fit.rounds[-1].ridge],
             "scheme": result.scheme,
+            "features": dict(result.features),
         }
+    else:
+        summary["max_bins"] = next(iter(result.max_bins.values()))
     return summary
 
 
@@ -235,7 +238,10 @@ def bench(
         run = _over_stream if transport == "stream" else _in_memory
         summaries = run(folder, data, plan)
         bank = summaries[LABEL_PARTY]
-        plain = _plain(folder, data, bank, bins)
+        partner_bins = int(summaries[FEATURE_PARTY]["max_bins"])
+        most = [bins] * int(bank["features"][LABEL_PARTY])
+        most += [partner_bins] * int(bank["features"][FEATURE_PARTY])
+        plain = _plain(folder, data, bank, most)
     stages = bank["seconds"]
     training = stages[f"training '{settings.name}'"]
     seconds = stages["set-up"] + training
@@ -262,7 +268,7 @@ def bench(
     }
 
 
-def _plain(folder: Path, data: str, bank: dict[str, Any], bins: int) -> dict[str, Any]:
+def _plain(folder: Path, data: str, bank: dict[str, Any], bins: list[int]) -> dict[str, Any]:
     """The same model on pooled plaintext, and scikit-learn's logistic regression on its bins."""
     label, columns = _pooled(folder, data)
     fit = np.ones(len(label), dtype=np.bool_)
@@ -285,7 +291,7 @@ def _pooled(folder: Path, data: str) -> tuple[npt.NDArray[np.uint8], list[Featur
         from simulations.pooling import pool
 
         table = pool(read_federation(folder / "federation.toml"))
-        return table.label, table.label_party + table.partners
+        return table.label, table.label_party + table.partner_columns
     bank, platform = load_party(folder, LABEL_PARTY), load_party(folder, FEATURE_PARTY)
     order = np.load(folder / "order.npy", allow_pickle=False)
     label = np.load(folder / "label.npy", allow_pickle=False)

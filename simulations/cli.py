@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print metrics.json on stdout, nothing else.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
+]
 LabelEpsilon = Annotated[
     float | None,
     typer.Option(help="ε of label differential privacy (unit: one borrower's label)."),

@@ -112,11 +112,20 @@ class Design:
 
 
 def one_hot_design(
-    columns: Sequence[FeatureColumn], fit: npt.NDArray[np.bool_], bins: int
+    columns: Sequence[FeatureColumn], fit: npt.NDArray[np.bool_], bins: int | Sequence[int]
 ) -> Design:
-    """Bin every feature on the rows of `fit` and set the bins side by side."""
+    """Bin every feature on the rows of `fit` and set the bins side by side.
+
+    Args:
+        columns: all parties' features.
+        fit: which borrowers bins are fitted on.
+        bins: most bins of a feature, one number for all or one each.
+    """
+    each = [bins] * len(columns) if isinstance(bins, int) else bins
     floor = row_floor(int(fit.sum()))
-    parts = [_one_feature(column, fit, bins, floor) for column in columns]
+    parts = [
+        _one_feature(column, fit, most, floor) for column, most in zip(columns, each, strict=True)
+    ]
     parts = [part for part in parts if part[1] > 1]
     starts = np.cumsum([1] + [used for _, used, _ in parts])
     indices = np.column_stack(

@@ -6,6 +6,7 @@ never by a party's process.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,15 +24,21 @@ class PooledTable:
     """All parties' columns on the aligned borrowers, in the label party's order.
 
     Attributes:
-        label_party, partners: their columns.
+        label_party: its columns.
+        partners: the columns of each partner.
         label: one a borrower.
         rows: each borrower's row in the label party's table.
     """
 
     label_party: list[FeatureColumn]
-    partners: list[FeatureColumn]
+    partners: Mapping[str, list[FeatureColumn]]
     label: npt.NDArray[np.uint8]
     rows: npt.NDArray[np.uint32]
+
+    @property
+    def partner_columns(self) -> list[FeatureColumn]:
+        """All partners' columns, side by side."""
+        return [column for columns in self.partners.values() for column in columns]
 
 
 def pool(config: FederationConfig) -> PooledTable:
@@ -54,9 +61,7 @@ def pool(config: FederationConfig) -> PooledTable:
         if config.alignment is Alignment.INNER:
             keep &= found != ABSENT
     rows = np.flatnonzero(keep).astype(np.uint32)
-    partners = [
-        column
-        for table, found in zip(tables, positions, strict=True)
-        for column in table.rows(found[rows])
-    ]
+    partners = {
+        table.party: table.rows(found[rows]) for table, found in zip(tables, positions, strict=True)
+    }
     return PooledTable(own.rows(rows), partners, own.label[rows], rows)

@@ -126,7 +126,15 @@ def _figures(
     if baselines:
         started = time.perf_counter()
         on_progress("", ProgressNote(stage="baselines", fraction=0.1, detail="pooled plaintext"))
-        pooled = _pooled_models(config, scores["row"], trainings[0])
+        bins = {
+            party.name: int(outcome.summaries[party.name]["max_bins"][trainings[0].name])
+            for party in config.feature_parties
+        }
+        last = outcome.summaries[config.label_party.name]["trainings"][0]["rounds"][-1]
+        chosen = replace(
+            trainings[0], smoothness=float(last["smoothness"]), ridge=float(last["ridge"])
+        )
+        pooled = _pooled_models(config, scores["row"], chosen, bins)
         names = tuple(name for name in pooled if name != POOLED)
         models |= pooled
         seconds["baselines"] = time.perf_counter() - started
@@ -157,6 +165,7 @@ def _pooled_models(
     config: FederationConfig,
     test_rows: Any,
     settings: AdditiveSettings,
+    bins: Mapping[str, int],
 ) -> dict[str, Any]:
     from simulations.baselines import Columns, fit_baselines
     from simulations.plain_additive import fit_plain, one_hot_design
@@ -166,8 +175,12 @@ def _pooled_models(
     in_test = np.isin(table.rows, test_rows)
     # Scores come in the order of the pooled rows; the label party's are in its alignment's order.
     order = np.argsort(np.argsort(test_rows))
+    columns = table.label_party + table.partner_columns
+    most = [settings.bins] * len(table.label_party)
+    for party, own in table.partners.items():
+        most += [bins[party]] * len(own)
     plain = fit_plain(
-        one_hot_design(table.label_party + table.partners, ~in_test, settings.bins),
+        one_hot_design(columns, ~in_test, most),
         table.label,
         ~in_test,
         smoothness=settings.smoothness,
@@ -175,7 +188,7 @@ def _pooled_models(
     )
     fitted = fit_baselines(
         table.label_party,
-        table.partners,
+        table.partner_columns,
         table.label,
         train_rows=np.flatnonzero(~in_test),
         test_rows=np.flatnonzero(in_test),

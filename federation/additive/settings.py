@@ -10,6 +10,8 @@ from typing import Any
 
 from federation.errors import InputError
 
+# Columns of the label party's score files beside the trainings.
+RESERVED = ("row", "label", "alone")
 # A training's name becomes part of a file's name at every party, whoever proposed it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -53,7 +55,9 @@ class AdditiveSettings:
     def __post_init__(self) -> None:
         """Refuse what can't be trained with, naming the field."""
         checks = {
-            "name": isinstance(self.name, str) and NAME.fullmatch(self.name) is not None,
+            "name": isinstance(self.name, str)
+            and NAME.fullmatch(self.name) is not None
+            and self.name not in RESERVED,
             "bins": _is_whole(self.bins, 2, 1000),
             "smoothness": _is_number(self.smoothness) and self.smoothness >= 0,
             "ridge": _is_number(self.ridge) and self.ridge > 0,
@@ -69,7 +73,8 @@ class AdditiveSettings:
             "label_delta": _is_number(self.label_delta) and 0 < self.label_delta < 0.1,
         }
         ranges = {
-            "name": "up to 64 letters, digits, '-', '_' and '.', a letter or digit first",
+            "name": "up to 64 letters, digits, '-', '_' and '.', a letter or digit first, and none "
+            f"of {', '.join(RESERVED)}",
             "bins": "a whole number from 2 to 1000",
             "smoothness": "a number from 0 up",
             "ridge": "a positive number",

@@ -21,7 +21,7 @@ What each side learns, and nothing else:
   knows; the number of aligned rows, and each row's part. It learns nothing about another feature
   party beyond the intersection.
 - Nobody learns an id that is not its own, or another party's file order. The coordinator, which
-  carries sealed frames, learns their sizes.
+  carries the frames, sees blinded points only.
 
 Limits. The proof is for parties that follow the protocol (semi-honest). Borrower ids have little
 entropy (a tax number is one of some 10^9), so hashing alone would hide nothing; here a guess can be

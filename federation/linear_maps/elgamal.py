@@ -30,6 +30,7 @@ POINT_BYTES = 32
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 IDENTITY = bytes(POINT_BYTES)
 BABY_STEPS = 1 << 14
+MAX_ROWS = 1 << 16
 # Above this, logarithms take seconds a row: the lattice map is there for larger sums.
 LARGEST_SUM = 1 << 26
 # Fewer borrowers than this in a bin and its residual sum is nearly one person's.
@@ -235,7 +236,8 @@ class ElGamalLabelSide:
         """Check the sizes and send the public key."""
         if self._rows is not None:
             raise ProtocolError("a second map offer came; bins that changed need a new session")
-        if offer.scheme != SCHEME or offer.columns != self._columns or not offer.rows_sent:
+        in_range = 0 < offer.rows_sent <= MAX_ROWS
+        if offer.scheme != SCHEME or offer.columns != self._columns or not in_range:
             raise ProtocolError(
                 f"a map of scheme '{offer.scheme}', {offer.rows_sent} rows over {offer.columns} "
                 f"borrowers was offered; '{SCHEME}' over {self._columns} is right"

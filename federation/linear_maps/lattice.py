@@ -238,7 +238,8 @@ class LatticeLabelSide:
 
     def take_hint(self, block: HintBlock) -> bool:
         """Store one block; blocks come in order."""
-        if block.first_row != self._hint_rows or self._hint_rows + block.rows > len(self._hint):
+        beyond = self._hint_rows + block.rows > len(self._hint)
+        if block.first_row != self._hint_rows or not block.rows or beyond:
             raise ProtocolError(
                 f"hint rows {block.first_row} to {block.first_row + block.rows} came where row "
                 f"{self._hint_rows} of {len(self._hint)} is next"

@@ -16,7 +16,7 @@ TERMS = (
     ("Brier score", "Mean squared distance between predicted probability and outcome; 0 is "
      "perfect."),
     ("Calibration", "Whether, of borrowers given a 20% probability, about 20% default."),
-    ("Coordinator", "Routes sealed messages between the parties; it holds no key, no row and no "
+    ("Coordinator", "Routes messages between the parties; it holds no key, no row and no "
      "model."),
     ("Feature party", "A partner that brings features and no labels, such as a platform."),
     ("KS", "Kolmogorov-Smirnov distance: the widest gap between the cumulative score "

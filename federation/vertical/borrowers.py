@@ -12,6 +12,7 @@ import numpy.typing as npt
 from federation.additive.block import Block, Codes, Term, second_difference_penalty
 from federation.additive.model_part import ModelPart
 from federation.binning import Binning, fit_binning
+from federation.errors import InputError
 from federation.linear_maps.elgamal import MINIMUM_ROW_BORROWERS
 from federation.linear_maps.parameters import MINIMUM_BORROWERS, minimum_row_weight
 from federation.schema import FeatureColumn
@@ -48,6 +49,16 @@ def bin_floor(borrowers: int) -> int:
     return max(MINIMUM_ROW_BORROWERS, borrowers // 100)
 
 
+def most_exact_sums(borrowers: int) -> int:
+    """Most sums a partner may learn exactly: 5% of the borrowers of the fit.
+
+    Exact sums are linear equations in the borrowers' residuals. As many of them as borrowers give
+    every label away, and a share of them gives a share away, floors or not (docs/security.md has
+    the measurements); label noise does away with it.
+    """
+    return borrowers // 20
+
+
 @dataclass(frozen=True)
 class BinnedRows:
     """A party's aligned borrowers as bins, cut by part.
@@ -57,18 +68,57 @@ class BinnedRows:
         labels: what reports may call them, in the same order.
         fit: bins of the borrowers of the fit, training and validation (features, borrowers).
         test: bins of the test borrowers (features, borrowers).
+        max_bins: most bins a feature may have.
     """
 
     binnings: tuple[Binning, ...]
     labels: tuple[str | None, ...]
     fit: Codes
     test: Codes
+    max_bins: int
 
     @classmethod
     def of(
+        cls,
+        columns: Sequence[FeatureColumn],
+        parts: npt.NDArray[np.uint8],
+        max_bins: int,
+        most_sums: int | None = None,
+    ) -> BinnedRows:
+        """Fit bins on the borrowers of the fit and assign all of them.
+
+        Args:
+            columns: the party's features.
+            parts: of every borrower.
+            max_bins: most bins a feature may have.
+            most_sums: most sums that describe all bins (one less than bins a feature); fewer bins
+                a feature are made until it holds. None: any number.
+
+        Raises:
+            InputError: even two bins a feature are too many.
+        """
+        binned = cls._at(columns, parts, max_bins)
+        while most_sums is not None and binned.sums > most_sums:
+            if binned.max_bins <= 2:
+                raise InputError(
+                    f"{len(binned.binnings)} features are too many for exact sums over "
+                    f"{binned.fit.shape[1]:,} borrowers, which allow {most_sums}: they would give "
+                    "single labels away; declare fewer features, align more borrowers, or train "
+                    "with a label_epsilon"
+                )
+            fewer = min(binned.max_bins - 1, binned.max_bins * most_sums // binned.sums + 1)
+            binned = cls._at(columns, parts, max(2, fewer))
+        return binned
+
+    @property
+    def sums(self) -> int:
+        """How many sums describe all bins: the fullest of each feature follows from the others."""
+        return sum(binning.bins - 1 for binning in self.binnings)
+
+    @classmethod
+    def _at(
         cls, columns: Sequence[FeatureColumn], parts: npt.NDArray[np.uint8], max_bins: int
     ) -> BinnedRows:
-        """Fit bins on the borrowers of the fit and assign all of them."""
         in_fit = parts != TEST
         floor = bin_floor(int(in_fit.sum()))
         binnings, labels, fit, test = [], [], [], []
@@ -86,6 +136,7 @@ class BinnedRows:
             tuple(labels),
             np.array(fit, dtype=np.uint16).reshape(len(fit), int(in_fit.sum())),
             np.array(test, dtype=np.uint16).reshape(len(test), int((~in_fit).sum())),
+            max_bins,
         )
 
     def terms(self) -> list[Term]:

@@ -17,8 +17,8 @@ from federation.proto.session_pb2 import Closing, Hello, MapSeed, Plan
 from federation.quantisation import RESIDUAL_SCALE
 from federation.session.machine import Progress, Receive, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
-from federation.vertical.borrowers import BinnedRows, BorrowerTable
-from federation.vertical.plan import TEST, SessionPlan
+from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
+from federation.vertical.plan import TEST, SessionPlan, check_partners
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class FeatureSessionResult:
         parts: its model part of each training.
         fits: how each training went.
         omitted_features: features with a single bin, left out of the model.
+        max_bins: most bins a feature has in each training; fewer than asked for where exact sums
+            over so few borrowers allow no more.
     """
 
     aligned: int
@@ -39,6 +41,7 @@ class FeatureSessionResult:
     parts: Mapping[str, ModelPart]
     fits: Mapping[str, FeaturePartyFit]
     omitted_features: tuple[str, ...]
+    max_bins: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -50,6 +53,7 @@ def feature_party_session(
     group: GroupWorkers,
     software: str,
     clock: Callable[[], float] = time.perf_counter,
+    partners: tuple[str, ...] | None = None,
 ) -> Generator[Step, object, FeatureSessionResult]:
     """The whole session.
 
@@ -60,6 +64,8 @@ def feature_party_session(
         group: blinds ids; closed by the caller.
         software: name and version, for the other side's error messages.
         clock: seconds, for the stages' durations.
+        partners: all feature parties that this one agreed to train with; a plan with others is
+            refused (a missing one would unmask partial scores). None: whomever the plan names.
     """
     seconds: dict[str, float] = {}
     masks = PairwiseMasks(party)
@@ -74,6 +80,7 @@ def feature_party_session(
     plan, noise_bound = SessionPlan.from_json(body.plan_json, session, party)
     if plan.label_party != label_party:
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
+    check_partners(plan.feature_parties, partners)
     if set(body.mask_public_keys) != set(plan.feature_parties):
         raise ProtocolError("the plan's mask keys are not those of its feature parties")
     masks.agree(session, body.mask_public_keys)
@@ -85,7 +92,8 @@ def feature_party_session(
     seconds["alignment"] = clock() - started
     started = clock()
     columns = table.rows(aligned.rows)
-    scheme = scheme_for(int((aligned.parts != TEST).sum()))
+    borrowers = int((aligned.parts != TEST).sum())
+    scheme = scheme_for(borrowers)
 
     prepared: dict[int, _Prepared] = {}
     parts: dict[str, ModelPart] = {}
@@ -93,7 +101,11 @@ def feature_party_session(
     for settings in plan.trainings:
         if settings.bins not in prepared:
             yield Progress("set-up", 0.1, "binning")
-            binned = BinnedRows.of(columns, aligned.parts, settings.bins)
+            most_sums = most_exact_sums(borrowers) if plan.exact_at(settings.bins) else None
+            binned = BinnedRows.of(columns, aligned.parts, settings.bins, most_sums)
+            if binned.max_bins < settings.bins:
+                words = f"{binned.max_bins} bins a feature instead of {settings.bins}: exact sums"
+                yield Progress("set-up", 0.2, f"{words} allow {most_sums} sums")
             context = plan.map_context(party, settings.bins)
             prepared[settings.bins] = yield from _prepare(
                 binned, label_party, scheme, noise_bound, context
@@ -126,6 +138,7 @@ def feature_party_session(
         parts=parts,
         fits=fits,
         omitted_features=tuple(c.spec.name for c in columns if c.spec.name not in used),
+        max_bins={t.name: prepared[t.bins].binned.max_bins for t in plan.trainings},
         seconds=seconds,
     )
 

@@ -23,7 +23,7 @@ from federation.quantisation import RESIDUAL_SCALE
 from federation.schema import FeatureColumn
 from federation.session.machine import Progress, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
-from federation.vertical.borrowers import BinnedRows, BorrowerTable
+from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
 from federation.vertical.plan import TEST, TRAINING, VALIDATION, SessionPlan
 
 Vector = npt.NDArray[np.float64]
@@ -248,6 +248,11 @@ def _prepare(
         if offer.features > features[party]:  # the label noise is calibrated to what it declared
             raise ProtocolError(
                 f"{party} offers a map of {offer.features} features, but declared {features[party]}"
+            )
+        if plan.exact_at(bins) and offer.rows_sent > most_exact_sums(block.borrowers):
+            raise ProtocolError(
+                f"{party} offers {offer.rows_sent} sums over {block.borrowers} borrowers; exact "
+                f"sums allow {most_exact_sums(block.borrowers)}"
             )
         context = plan.map_context(party, bins)
         side = label_side(

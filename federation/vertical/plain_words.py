@@ -65,6 +65,8 @@ def label_party_words(
             "The slope and curvature of the loss along each step, two numbers a round.",
         ),
         could_reconstruct=(
+            "Where a partner has few features, which borrowers fall into the same combination of "
+            "its bins (not what the bins are).",
             "Borrowers whom a partner describes alike have alike partial scores: with "
             f"{numbers} numbers a borrower it can group borrowers, and guess at strong features.",
             "A dishonest label party could send a crafted vector to see who resembles one "
@@ -72,8 +74,8 @@ def label_party_words(
             "threat model.",
         ),
         never_saw=(
-            "A partner's row, value, bin border, bin, weight or feature name that has no public "
-            "label.",
+            "A partner's row, value, bin border or weight, or the name of a feature without a "
+            "public label.",
         ),
     )
 
@@ -113,8 +115,11 @@ def feature_party_words(
                 f"{training.rounds} rounds: {training.label_noise}."
             )
     rebuild = [
-        "The default rate of each of its own bins, closely where sums are exact; a bin is never "
-        f"smaller than {bins_floor:,} borrowers, so not a single borrower's label by itself.",
+        "The default rate of each of its own bins, closely where sums are exact; a bin holds "
+        f"{bins_floor:,} borrowers or more.",
+        "From exact sums, single labels a little better than chance even where its features say "
+        "nothing of them (as many sums as a twentieth of the borrowers at most; docs/security.md "
+        "has what they give away). Label noise bounds this.",
         "A dishonest partner could shape its bins to narrow labels down; the floor slows this and "
         "does not stop it. Dishonest parties are outside the threat model.",
     ]

@@ -84,6 +84,21 @@ def _cut_validation(
         parts[chosen] = VALIDATION
 
 
+def check_partners(named: tuple[str, ...], agreed: tuple[str, ...] | None) -> None:
+    """Refuse a plan whose feature parties are not those that a party agreed to.
+
+    With a partner left out, masks would no longer hide the others' partial scores.
+
+    Raises:
+        ProtocolError: names both lists.
+    """
+    if agreed is not None and set(named) != set(agreed):
+        raise ProtocolError(
+            f"the plan is for the feature parties {', '.join(named)}, but this party agreed to "
+            f"{', '.join(agreed)}; the same federation file is needed on all sides"
+        )
+
+
 @dataclass(frozen=True)
 class SessionPlan:
     """One session.
@@ -123,6 +138,10 @@ class SessionPlan:
                 f"differences of the sums over {' and '.join(map(str, sorted(exact_bins)))} bins "
                 "would undo the floor on a bin's borrowers"
             )
+
+    def exact_at(self, bins: int) -> bool:
+        """Whether any training with so many bins has exact sums."""
+        return any(t.bins == bins and t.label_epsilon is None for t in self.trainings)
 
     @property
     def domain(self) -> bytes:

@@ -30,7 +30,7 @@ from federation.record_chain import canonical_json
 from federation.session.machine import Receive, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
 from federation.vertical.borrowers import BorrowerTable
-from federation.vertical.plan import TEST, AlignmentMode
+from federation.vertical.plan import TEST, AlignmentMode, check_partners
 
 PART = "predict"
 
@@ -132,6 +132,7 @@ def feature_party_prediction(
     part: ModelPart,
     group: GroupWorkers,
     software: str,
+    partners: tuple[str, ...] | None = None,
 ) -> Generator[Step, object, int]:
     """A feature party's side; returns how many borrowers were scored.
 
@@ -147,6 +148,7 @@ def feature_party_prediction(
     yield Send(label_party, "hello", hello)
     body = yield from expect(label_party, Plan)
     alignment_mode = _check_plan(body, part, party)
+    check_partners(tuple(body.mask_public_keys), partners)
     masks.agree(session, body.mask_public_keys)
     domain = f"veilscore alignment 1\0{session}".encode()
     aligned = yield from feature_party_alignment(

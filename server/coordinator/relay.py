@@ -1,7 +1,8 @@
 """The relay: routes frames between the parties of one session, over one stream a party.
 
-It sees addresses and sizes. It can open no sealed payload, keeps nothing, and ends the session
-everywhere as soon as one party fails, leaves, or never comes.
+It routes by address, parses no payload, keeps nothing, and ends the session everywhere as soon as
+one party fails, leaves, or never comes. Payloads are not sealed end to end yet: whoever runs the
+relay could read them (docs/security.md says what that is worth).
 """
 
 from __future__ import annotations

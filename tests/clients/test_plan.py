@@ -84,8 +84,17 @@ def test_label_noise_brings_its_own_name_and_ridge(tmp_path: Path) -> None:
     config = federation(tmp_path, "[model]\nridge = 12.5\n[privacy]\nlabel_epsilon = 2.0")
     own = training_settings(config)
     assert (own.name, own.ridge) == ("label-noise", 12.5)
-    exact = training_settings(config, {"label_epsilon": None})
-    assert (exact.name, exact.label_epsilon) == ("exact", None)
+
+
+@pytest.mark.parametrize("asked", [None, 2.5, 100.0])
+def test_whoever_starts_a_run_can_ask_for_more_noise_only(
+    tmp_path: Path, asked: float | None
+) -> None:
+    """A label_epsilon that stands in the file is an upper limit."""
+    config = federation(tmp_path, "[privacy]\nlabel_epsilon = 2.0")
+    with pytest.raises(InputError, match=r"label_epsilon is 2\.0, and this run asks for"):
+        training_settings(config, {"label_epsilon": asked})
+    assert training_settings(config, {"label_epsilon": 1.0}).label_epsilon == 1.0
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN, IN_IGNORED = 0x8, 0x10, 0x20, 0x8000
 
-SITECUSTOMIZE = '''\
+SITECUSTOMIZE = """\
 import os
 import sys
 
@@ -38,7 +38,7 @@ def _note(event, arguments):
 
 
 sys.addaudithook(_note)
-'''
+"""
 
 
 class AuditedOpens:
