@@ -34,11 +34,14 @@ class LabelAlignment:
         partner_positions: for each feature party and aligned row, the position in that party's
             blinded list, or ABSENT_ROW.
         partner_ids: how many ids each feature party has.
+        shared_ids: how many of the label party's ids each feature party has, aligned or not: under
+            'inner' with several partners the label party learns more than the aligned rows.
     """
 
     rows: Rows
     partner_positions: Mapping[str, Rows]
     partner_ids: Mapping[str, int]
+    shared_ids: Mapping[str, int]
 
     def present(self, feature_party: str) -> npt.NDArray[np.bool_]:
         """For each aligned row, whether that feature party knows the borrower."""
@@ -107,6 +110,7 @@ def label_party_alignment(
         rows=rows,
         partner_positions={party: positions[party][rows] for party in feature_parties},
         partner_ids={party: len(theirs[party]) // POINT_BYTES for party in feature_parties},
+        shared_ids={party: int(known[party].sum()) for party in feature_parties},
     )
 
 

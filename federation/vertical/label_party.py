@@ -179,7 +179,7 @@ def label_party_session(
             for value, name in enumerate(("training", "validation", "test"))
         },
         partner_ids=alignment.partner_ids,
-        shared={party: int(alignment.present(party).sum()) for party in partners},
+        shared=alignment.shared_ids,
         scheme=scheme,
         features=features,
         test_rows=alignment.rows[parts == TEST],

@@ -8,7 +8,7 @@ sum of the partners' partial scores); a partner learns which of its borrowers we
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,12 +75,12 @@ class Prediction:
     Attributes:
         rows: the scored borrowers' rows in its own table, ascending.
         log_odds: of default, one a row.
-        known: how many of them each partner knows is in `shared`.
+        shared: how many of its borrowers, scored or not, each partner knows.
     """
 
     rows: npt.NDArray[np.uint32]
     log_odds: npt.NDArray[np.float64]
-    shared: dict[str, int]
+    shared: Mapping[str, int]
 
 
 def label_party_prediction(
@@ -120,8 +120,7 @@ def label_party_prediction(
     for party in plan.feature_parties:
         yield Send(party, "closing", Closing(model_digest=part.digest))
     order = np.argsort(alignment.rows)
-    shared = {party: int(alignment.present(party).sum()) for party in plan.feature_parties}
-    return Prediction(alignment.rows[order], log_odds[order], shared)
+    return Prediction(alignment.rows[order], log_odds[order], alignment.shared_ids)
 
 
 def feature_party_prediction(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from clients.channels.stream import StreamChannel
+from clients.example import write_example
 from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun
 from clients.plan import epsilon_budget, session_plan
-from clients.example import write_example
 from federation.session.in_process import run_in_process
 from server.coordinator.relay import Relay
 
@@ -137,7 +137,7 @@ def three_parties(folder: Path, alignment: str) -> FederationConfig:
             [row["registration_number"], *(row[column] for column in columns)]
             for row in csv.DictReader(source)
         ]
-        writer.writerows(row for number, row in enumerate(reversed(rows)) if number % 8)
+        writer.writerows(row for number, row in enumerate(reversed(rows)) if number % 20)
     text = path.read_text().replace('alignment = "inner"', f'alignment = "{alignment}"')
     path.write_text(
         text + '\n[parties.telecom]\nrole = "feature"\nmanifest = "telecom/manifest.toml"\n'

@@ -1,4 +1,4 @@
-"""Small parties for tests of the stream: what they send, and runs of them in threads and processes."""
+"""Small parties for tests of the stream, run in threads and processes."""
 
 from __future__ import annotations
 

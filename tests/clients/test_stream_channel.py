@@ -110,12 +110,12 @@ def test_a_bad_message_ends_the_session_with_one_sentence(
 def test_a_message_before_everybody_is_here_ends_the_session(relay: Relay) -> None:
     """It would be lost on those who come later, who would then wait for ever."""
     with frames_by_hand(relay, hint(0), at_once=True):
-        for wait in (
-            relay.wait,
-            in_thread(relay.address, "bank", taking(["platform"], 1)).result,
-        ):
-            with pytest.raises(PartyFailure, match="^platform sent a message before every party"):
-                wait()
+        expected = "^platform sent a message before every party had come$"
+        with pytest.raises(PartyFailure, match=expected):
+            relay.wait()
+        bank = in_thread(relay.address, "bank", taking(["platform"], 1))
+        with pytest.raises(PartyFailure, match=expected):
+            bank.result(SECONDS)
 
 
 def test_a_relay_that_is_not_there_is_named_at_once() -> None:

@@ -267,8 +267,10 @@ def test_an_unexpected_error_tells_its_type_and_leaves_its_trace_at_home(federat
     assert not (federation.parent / "platform" / "vault" / "errors.log").exists()
 
 
-def test_a_node_without_a_federation_says_how_to_start_it() -> None:
-    """The error names the flag."""
+def test_a_node_without_a_federation_says_how_to_start_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its own log names the flag; the coordinator hears no name, and no file's path."""
     context = Context(1, 11, {}, RecordDict(), {})
     asked = ConfigRecord({"session": "s", "run": "r", "party": "bank"})
     message = Message(RecordDict({"session": asked}), dst_node_id=11, message_type="train.session")
@@ -276,10 +278,8 @@ def test_a_node_without_a_federation_says_how_to_start_it() -> None:
     assert reply.content["outcome"]["kind"] == "InputError"
     assert "its log says what" in str(reply.content["outcome"]["sentence"])
     question = Message(RecordDict(), dst_node_id=11, message_type="query.party")
-    with pytest.raises(
-        Exception, match="does not know its federation: start it with --node-config"
-    ):
-        client_app(question, context)
+    assert client_app(question, context).content["party"]["name"] == ""
+    assert caplog.text.count("does not know its federation: start it with --node-config") == 2
 
 
 def test_a_node_does_not_play_another_party(federation: Path) -> None:

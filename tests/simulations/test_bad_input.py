@@ -220,10 +220,9 @@ def test_a_training_that_is_asked_for_on_the_command_line_is_checked_too(
 def test_a_partys_bad_table_ends_the_whole_command_with_one_sentence(folder: Path) -> None:
     """Through Flower and Ray: one line, status 2, no noise, no run's folder, no link."""
     edit(SHOP, r"\A(.*\n\d+ ?,)\d+", r"\1ages")(folder)
-    before = files_below(folder)
+    before, config = files_below(folder), folder / "federation.toml"
     ended = subprocess.run(
-        [sys.executable, str(ROOT / "veilscore.py"), "train", "--quiet"]
-        + ["--config", str(folder / "federation.toml")],
+        [sys.executable, ROOT / "veilscore.py", "train", "--quiet", "--config", config],
         capture_output=True,
         text=True,
         timeout=120,

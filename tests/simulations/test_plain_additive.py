@@ -68,7 +68,8 @@ def test_it_recovers_the_odds_that_made_the_data() -> None:
     model = fit_plain(design, label, fit, smoothness=0.01, ridge=1.0)
     assert model.iterations < 10
     assert np.abs(model.test_scores - odds[~fit]).mean() < 0.12
-    assert auc(label[~fit], model.test_scores) == pytest.approx(auc(label[~fit], odds[~fit]), abs=4e-3)
+    best = auc(label[~fit], odds[~fit])
+    assert auc(label[~fit], model.test_scores) == pytest.approx(best, abs=4e-3)
 
 
 def plain_scores(
@@ -109,7 +110,7 @@ def test_two_partners_over_the_stream_reach_the_pooled_model(tmp_path: Path) -> 
     assert len({summary["process"] for summary in summaries.values()}) == 3
     bank = summaries["bank"]
     assert bank["shared"]["telecom"] < bank["shared"]["platform"]
-    assert bank["aligned"] <= min(bank["shared"].values())
+    assert bank["aligned"] < min(bank["shared"].values())  # what the bank learns is more
     plain, federated, label = plain_scores(config, "run-1", summaries)
     assert len(label) == bank["counts"]["test"]
     assert_alike(plain, federated, label)
@@ -123,7 +124,7 @@ def test_label_left_keeps_every_borrower_of_the_bank(tmp_path: Path) -> None:
     summaries = run_all(config, "run-1")
     bank = summaries["bank"]
     assert bank["aligned"] == bank["rows"] == 6000
-    assert summaries["telecom"]["known"] == bank["shared"]["telecom"] < 5000
+    assert summaries["telecom"]["known"] == bank["shared"]["telecom"] < 5600
     assert summaries["telecom"]["aligned"] == 6000
     assert_alike(*plain_scores(config, "run-1", summaries))
 
