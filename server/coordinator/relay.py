@@ -36,6 +36,7 @@ log = logging.getLogger("veilscore.coordinator")
 SERVICE = "veilscore.relay.Relay"
 QUEUED_FRAMES = 256
 JOIN_SECONDS = 90.0
+SILENCE_SECONDS = 1800.0
 
 
 @dataclass
@@ -64,6 +65,8 @@ class Relay:
         session: the session's id.
         tickets: a secret for every party that must come.
         join_seconds: how long to wait for all of them.
+        silence_seconds: how long all parties together may send nothing once they are here: longer
+            than any party computes between two messages or progress notes.
         on_progress: called with a party's name and its progress note.
 
     Use as a context manager; `address` is where parties connect.
@@ -74,12 +77,16 @@ class Relay:
         session: str,
         tickets: Mapping[str, bytes],
         join_seconds: float = JOIN_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
         on_progress: Callable[[str, ProgressNote], None] = lambda party, note: None,
     ) -> None:
         """Nothing listens before `start`."""
         self._session = session
         self._seats = {party: _Seat(ticket) for party, ticket in tickets.items()}
         self._join_seconds = join_seconds
+        self._silence_seconds = silence_seconds
+        self._last_heard = time.monotonic()
+        self._last_speaker = "nobody"
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -140,6 +147,13 @@ class Relay:
                     f"{missing} did not join within {self._join_seconds:g} s; check that its "
                     "process runs, then start again",
                 )
+            quiet = time.monotonic() - self._last_heard
+            if self._all_here.is_set() and quiet > self._silence_seconds:
+                self.end_with_failure(
+                    "",
+                    f"no party sent anything for {self._silence_seconds:g} s, the last was "
+                    f"{self._last_speaker}; look at the parties' logs, then start again",
+                )
             try:
                 alive()
             except PartyFailure as error:
@@ -197,6 +211,7 @@ class Relay:
         try:
             for message in requests:
                 content = message.WhichOneof("content")
+                self._last_heard, self._last_speaker = time.monotonic(), party
                 if content == "parcel":
                     self._route(party, message.parcel)
                 elif content == "progress":

@@ -309,3 +309,13 @@ def test_nothing_listens_before_or_after() -> None:
             pass
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_session_in_which_nobody_speaks_ends_with_one_sentence() -> None:
+    """Both parties joined and then say nothing: everybody is told, nobody hangs."""
+    with relay_of("bank", "platform", silence_seconds=0.5) as relay:
+        bank = in_thread(relay.address, "bank", taking(["platform"], 1))
+        platform = in_thread(relay.address, "platform", taking(["bank"], 1))
+        for wait in (relay.wait, lambda: bank.result(SECONDS), lambda: platform.result(SECONDS)):
+            with pytest.raises(PartyFailure, match="^no party sent anything for 0.5 s, the last"):
+                wait()
