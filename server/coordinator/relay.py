@@ -65,9 +65,9 @@ class Relay:
         session: the session's id.
         tickets: a secret for every party that must come.
         join_seconds: how long to wait for all of them.
+        on_progress: called with a party's name and its progress note.
         silence_seconds: how long all parties together may send nothing once they are here: longer
             than any party computes between two messages or progress notes.
-        on_progress: called with a party's name and its progress note.
 
     Use as a context manager; `address` is where parties connect.
     """
@@ -77,8 +77,8 @@ class Relay:
         session: str,
         tickets: Mapping[str, bytes],
         join_seconds: float = JOIN_SECONDS,
-        silence_seconds: float = SILENCE_SECONDS,
         on_progress: Callable[[str, ProgressNote], None] = lambda party, note: None,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         """Nothing listens before `start`."""
         self._session = session
