@@ -118,7 +118,11 @@ def _figures(
     seconds: dict[str, float],
     on_progress: OnProgress,
 ) -> RunFigures:
-    scores = read_scores(folder, config.label_party.name)
+    drawn = read_scores(folder, config.label_party.name)
+    # In the label party's own row order: the alignment's is drawn anew by every run, and bootstrap
+    # intervals of the same model on the same borrowers should not move with it.
+    in_table = np.argsort(drawn["row"])
+    scores = {name: values[in_table] for name, values in drawn.items()}
     models = {t.name: probabilities(scores[t.name]) for t in trainings}
     models[ALONE] = probabilities(scores["alone"])
     fitted = read_scores(folder, config.label_party.name, "fit-scores.parquet")
@@ -173,8 +177,6 @@ def _pooled_models(
 
     table = pool(config)
     in_test = np.isin(table.rows, test_rows)
-    # Scores come in the order of the pooled rows; the label party's are in its alignment's order.
-    order = np.argsort(np.argsort(test_rows))
     columns = table.label_party + table.partner_columns
     most = [settings.bins] * len(table.label_party)
     for party, own in table.partners.items():
@@ -193,9 +195,9 @@ def _pooled_models(
         train_rows=np.flatnonzero(~in_test),
         test_rows=np.flatnonzero(in_test),
     )
-    models = {POOLED: probabilities(plain.test_scores)[order]}
+    models = {POOLED: probabilities(plain.test_scores)}
     return models | {
-        baseline.name: baseline.test_scores[order]
+        baseline.name: baseline.test_scores
         for baseline in fitted
         if baseline.columns is Columns.POOLED
     }
