@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from clients.channels.stream import StreamChannel
-from clients.plan import NOISY_RIDGE
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import open_group
 from federation.errors import InputError
@@ -116,7 +115,9 @@ def _load(folder: Path, party: str, data: str) -> Any:
     return load_table(config.manifest_of(party), now=datetime.now(UTC), split_column=column)
 
 
-def _machine(folder: Path, party: str, data: str, plan: SessionPlan) -> tuple[Machine[Any], Any]:
+def party_machine(
+    folder: Path, party: str, data: str, plan: SessionPlan
+) -> tuple[Machine[Any], Any]:
     table = _load(folder, party, data)
     group = open_group(len(table.identifiers))
     role: Any
@@ -162,7 +163,7 @@ def _summary(machine: Machine[Any], sent: list[tuple[str, int]]) -> dict[str, An
 def _party_process(
     folder: Path, party: str, data: str, plan: SessionPlan, address: str, ticket: bytes
 ) -> None:
-    machine, sent = _machine(folder, party, data, plan)
+    machine, sent = party_machine(folder, party, data, plan)
     StreamChannel(address, ticket, tell_inputs=True).run(
         machine, lambda: json.dumps(_summary(machine, sent))
     )
@@ -192,7 +193,9 @@ def _over_stream(folder: Path, data: str, plan: SessionPlan) -> dict[str, Any]:
 
 
 def _in_memory(folder: Path, data: str, plan: SessionPlan) -> dict[str, Any]:
-    made = {party: _machine(folder, party, data, plan) for party in (LABEL_PARTY, FEATURE_PARTY)}
+    made = {
+        party: party_machine(folder, party, data, plan) for party in (LABEL_PARTY, FEATURE_PARTY)
+    }
     run_in_process({party: machine for party, (machine, _) in made.items()})
     return {party: _summary(machine, sent) for party, (machine, sent) in made.items()}
 
@@ -309,41 +312,3 @@ def _logistic_seconds(
         started = time.perf_counter()
         LogisticRegression(max_iter=200).fit(inside, label[fit])
         return time.perf_counter() - started
-
-
-def label_noise_draws(epsilon: float, draws: int) -> dict[str, Any]:
-    """Test AUC of several trainings with label noise on one alignment of the UCI data.
-
-    Every draw is a training of its own with this ε; what they would give away together is not the
-    point here. In this process.
-    """
-    from simulations.uci import write_parties
-
-    if draws < 1:
-        raise InputError(f"bench label-noise: {draws} draws; at least one is needed")
-    trainings = tuple(
-        AdditiveSettings(name=f"draw-{number}", label_epsilon=epsilon, ridge=NOISY_RIDGE)
-        for number in range(1, draws + 1)
-    )
-    plan = SessionPlan(
-        f"bench-{secrets.token_hex(4)}", LABEL_PARTY, (FEATURE_PARTY,), trainings=trainings
-    )
-    with tempfile.TemporaryDirectory(prefix="veilscore-bench-") as scratch:
-        write_parties(scratch)
-        made = {p: _machine(Path(scratch), p, "uci", plan) for p in (LABEL_PARTY, FEATURE_PARTY)}
-        run_in_process({party: machine for party, (machine, _) in made.items()})
-        result = made[LABEL_PARTY][0].result
-    areas = np.array([auc(result.test_labels, t.test_scores) for t in result.trainings])
-    noise = result.trainings[0].fit.noise
-    return {
-        "data": "uci",
-        "epsilon": epsilon,
-        "delta": trainings[0].label_delta,
-        "unit_of_privacy": "one borrower's label, each draw alone",
-        "draws": draws,
-        "sigma_labels": noise.residual_sigma,
-        "auc_mean": float(areas.mean()),
-        "auc_sd": float(areas.std()),
-        "auc_min": float(areas.min()),
-        "rounds": len(result.trainings[0].fit.rounds),
-    }

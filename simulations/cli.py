@@ -193,15 +193,16 @@ def bench_label_noise(
     as_json: AsJson = False,
 ) -> None:
     """What label noise costs on the UCI data: test AUC over several draws of the noise."""
-    from simulations.bench_additive import label_noise_draws
+    from simulations.bench_label_noise import label_noise_draws
 
     _print(label_noise_draws(epsilon, draws), as_json)
 
 
 def bench_all(as_json: AsJson = False) -> None:
     """The benchmarks behind docs/benchmarks.md, one after the other."""
-    from simulations.bench_additive import bench, label_noise_draws
+    from simulations.bench_additive import bench
     from simulations.bench_alignment import bench_alignment as alignment
+    from simulations.bench_label_noise import label_noise_draws
 
     runs: list[tuple[str, Any]] = [
         ("UCI, stream", lambda: bench(0, 0, 0, 32, "stream", "uci")),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from federation.additive.block import Block, Codes, surrogate_offset
-from federation.additive.label_party import noise_stretch
+from federation.additive.label_noise import noise_stretch
 from federation.errors import ProtocolError
 from federation.linear_maps.interface import FeatureSide
 from federation.masking import PairwiseMasks, to_fixed_point

@@ -28,6 +28,8 @@ from federation.quantisation import RESIDUAL_SCALE
 # Far more cells than any session sends: the tail bound grows with their logarithm only.
 MAX_CELLS = 1 << 20
 
+Vector = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class LabelNoise:
@@ -64,3 +66,15 @@ class LabelNoise:
     def draw(self, cells: int) -> npt.NDArray[np.int64]:
         """The noise of a training's cells (cells,), clipped to the bound."""
         return np.clip(sample_many(self.sigma, cells), -self.bound, self.bound)
+
+
+def noise_stretch(counts: Vector, variances: Vector, base_rate: float) -> Vector:
+    """√(1 + noise variance / sampling variance) of every bin's label sum (bins,).
+
+    A bin's sum varies by n_bin·p(1-p) from borrower to borrower; noise on top is worth so much less
+    data, and the penalty is stretched as for so much less data.
+    """
+    rate = min(max(base_rate, 1e-3), 1 - 1e-3)
+    sampling = np.maximum(counts, 1.0) * rate * (1 - rate)
+    stretch: Vector = np.sqrt(1 + variances / sampling)
+    return stretch

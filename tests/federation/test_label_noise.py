@@ -13,15 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.additive import feature_party, label_party
+from federation.additive import feature_party, label_party, label_training
 from federation.additive.block import INTERCEPT, Block, Term, second_difference_penalty
 from federation.additive.label_noise import LabelNoise
-from federation.additive.label_party import (
-    LabelPartyFit,
-    _clip_total,
-    _LabelPartyTraining,
-    _noisy_sums,
-)
+from federation.additive.label_party import LabelPartyFit
+from federation.additive.label_training import LabelPartyTraining, _clip_total, _noisy_sums
 from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.linear_maps import Direction, OneHotMatrix, feature_side, label_side
@@ -69,7 +65,7 @@ def fixed_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     def rounded(scaled: npt.NDArray[np.float64]) -> Integers:
         return np.floor(scaled + draws).astype(np.int64)
 
-    monkeypatch.setattr(label_party, "stochastic_round", rounded)
+    monkeypatch.setattr(label_training, "stochastic_round", rounded)
 
 
 class View:
@@ -179,7 +175,7 @@ def test_one_label_moves_one_cell_per_feature_and_the_total_by_one_unit(flipped:
     sums = []
     for y in (labels, other):
         noise = LabelNoise.for_settings(SETTINGS, FEATURES)
-        training = _LabelPartyTraining(y, np.zeros(BORROWERS, bool), OWN, SETTINGS, noise)
+        training = LabelPartyTraining(y, np.zeros(BORROWERS, bool), OWN, SETTINGS, noise)
         vector, scale = training.residual_vector(scores)
         assert scale == RESIDUAL_SCALE
         both = [OWN.sums(vector.astype(float)), PARTNER.sums(vector.astype(float))]
@@ -279,7 +275,7 @@ def test_validation_borrowers_train_and_no_measured_loss_is_told() -> None:
     words: list[str] = []
     noise = LabelNoise.for_settings(SETTINGS, FEATURES)
     validation = np.arange(BORROWERS) % 3 == 0
-    training = _LabelPartyTraining(some_labels(), validation, OWN, SETTINGS, noise)
+    training = LabelPartyTraining(some_labels(), validation, OWN, SETTINGS, noise)
     assert not training.validation.any()
     assert np.all(training.fold_weights == 1)
     fit, _, view = train(some_labels())
