@@ -68,18 +68,24 @@ class Block:
 
     Args:
         terms: the terms, in order.
-        codes: (terms, borrowers), each the borrower's bin in that term; borrowers in random order.
+        codes: (terms, borrowers), each the borrower's bin in that term.
+        places: numbers that order the borrowers the same in every run (their rows in the party's
+            own table), for a sample that is the same in every run; None: as they come.
     """
 
-    def __init__(self, terms: Sequence[Term], codes: Codes) -> None:
-        """Count the borrowers of every bin."""
+    def __init__(
+        self, terms: Sequence[Term], codes: Codes, places: npt.NDArray[np.uint32] | None = None
+    ) -> None:
+        """Count the borrowers of every bin and draw the curvature's sample."""
         self.terms = tuple(terms)
         self.codes = codes
         self.offsets = np.concatenate([[0], np.cumsum([term.bins for term in terms])]).astype(int)
         self.size = int(self.offsets[-1])
         self.borrowers = int(codes.shape[1])
         self.counts = self.sums(np.ones(self.borrowers))
-        self._sample = codes[:, :CURVATURE_SAMPLE].astype(np.intp)
+        drawn = np.random.default_rng(0).permutation(self.borrowers)[:CURVATURE_SAMPLE]
+        self._drawn = drawn if places is None else np.argsort(places, kind="stable")[drawn]
+        self._sample = codes[:, self._drawn].astype(np.intp)
 
     def sums(self, vector: Vector) -> Vector:
         """Xᵀv (size,) of a vector over the borrowers."""
@@ -110,7 +116,7 @@ class Block:
     def curvature(self, borrower_curvature: Vector) -> Vector:
         """XᵀHX (size, size), H diagonal (borrowers,), from a sample of the borrowers."""
         sample = self._sample
-        weights = borrower_curvature[: sample.shape[1]]
+        weights = borrower_curvature[self._drawn]
         weights = weights * (borrower_curvature.sum() / max(weights.sum(), 1e-300))
         gram = np.zeros((self.size, self.size))
         for left, left_term in enumerate(self.terms):

@@ -24,6 +24,7 @@ from federation.linear_maps.interface import LabelSide
 from federation.masking import from_fixed_point
 from federation.privacy.accountant import LabelRelease
 from federation.proto.session_pb2 import Answer, PartialScores, Verdict
+from federation.quantisation import RoundingDraws
 from federation.session.machine import Progress, Release, Send, Step, expect
 from federation.session.wire import unpack_array
 
@@ -59,6 +60,7 @@ def train(
     settings: AdditiveSettings,
     features: int,
     run: str,
+    rounding: RoundingDraws | None = None,
 ) -> Generator[Step, object, LabelPartyFit]:
     """One training.
 
@@ -71,9 +73,10 @@ def train(
         settings: what all parties agreed on.
         features: features of all parties together, for the label noise.
         run: the run's name in the ledger.
+        rounding: draws for the rounding of residuals.
     """
     noise = LabelNoise.for_settings(settings, features)
-    training = LabelPartyTraining(labels, validation, own, settings, noise, len(maps))
+    training = LabelPartyTraining(labels, validation, own, settings, noise, len(maps), rounding)
     partner_noise = {p: noise.draw(map_rows[p]) if noise else None for p in maps}
     yield Release(_release(noise, run, settings, tuple(maps)))
 

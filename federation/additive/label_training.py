@@ -18,7 +18,7 @@ from federation.additive.schedule import Decision, Schedule
 from federation.additive.settings import AdditiveSettings
 from federation.metrics import auc
 from federation.proto.session_pb2 import Sums
-from federation.quantisation import RESIDUAL_SCALE, stochastic_round
+from federation.quantisation import RESIDUAL_SCALE, RoundingDraws, stochastic_round
 
 Vector = npt.NDArray[np.float64]
 OWN_STEPS = 4  # Newton steps of the own block a round; they cost no exchange
@@ -43,8 +43,10 @@ class LabelPartyTraining:
         settings: AdditiveSettings,
         noise: LabelNoise | None,
         partners: int = 1,
+        rounding: RoundingDraws | None = None,
     ) -> None:
         self.labels, self.own, self.noise = labels, own, noise
+        self.rounding = rounding or RoundingDraws()
         self.validation = validation if noise is None else np.zeros_like(validation)
         self.class_weights = _class_weights(labels, settings.class_weight)
         self.schedule = Schedule(settings, noise is not None, int(self.validation.sum()), partners)
@@ -92,7 +94,8 @@ class LabelPartyTraining:
         """
         weights = self.fold_weights
         scale = RESIDUAL_SCALE / float(self.class_weights.max())
-        expected = stochastic_round(scale * weights * expit(scores))
+        draws = self.rounding.of_round(len(self.schedule.rounds) + 1, len(scores))
+        expected = stochastic_round(scale * weights * expit(scores), draws)
         observed = np.rint(scale * weights * self.labels).astype(np.int64)
         return np.clip(observed - expected, -RESIDUAL_SCALE, RESIDUAL_SCALE), scale
 

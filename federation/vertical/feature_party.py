@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from federation.additive.block import Block, Codes
 from federation.additive.feature_party import FeaturePartyFit, send_partial_scores, train
 from federation.additive.model_part import ModelPart
@@ -108,7 +111,12 @@ def feature_party_session(
                 yield Progress("set-up", 0.2, f"{words} allow {most_sums} sums")
             context = plan.map_context(party, settings.bins)
             prepared[settings.bins] = yield from _prepare(
-                binned, label_party, scheme, noise_bound, context
+                binned,
+                aligned.rows[aligned.parts != TEST],
+                label_party,
+                scheme,
+                noise_bound,
+                context,
             )
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
@@ -154,7 +162,12 @@ class _Prepared:
 
 
 def _prepare(
-    binned: BinnedRows, label_party: str, scheme: str, noise_bound: int, context: bytes
+    binned: BinnedRows,
+    places: npt.NDArray[np.uint32],
+    label_party: str,
+    scheme: str,
+    noise_bound: int,
+    context: bytes,
 ) -> Generator[Step, object, _Prepared]:
     """Set the map up with the label party."""
     if not binned.binnings:
@@ -162,7 +175,7 @@ def _prepare(
             "no feature of this party has two bins that hold enough training borrowers each; "
             "check the features' missing codes and categories, or align more borrowers"
         )
-    block = Block(binned.terms(), binned.fit)
+    block = Block(binned.terms(), binned.fit, places)
     matrix, omitted = block.one_hot()
     side = feature_side(scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context)
     yield Send(label_party, "map_offer", side.offer())

@@ -19,7 +19,7 @@ from federation.alignment import GroupWorkers, announce_rows, label_party_alignm
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
 from federation.proto.session_pb2 import Closing, Hello, HintBlock, MapOffer, Plan
-from federation.quantisation import RESIDUAL_SCALE
+from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
 from federation.schema import FeatureColumn
 from federation.session.machine import Progress, Send, Step, expect
 from federation.session.wire import PROTOCOL_VERSION
@@ -126,6 +126,7 @@ def label_party_session(
     in_fit = parts != TEST
     fit_labels = row_labels[in_fit].astype(np.float64)
     borrowers = int(in_fit.sum())
+    places = alignment.rows[in_fit]
     scheme = scheme_for(borrowers)
     if scheme != "lattice":
         yield Progress(
@@ -138,7 +139,7 @@ def label_party_session(
     for settings in plan.trainings:
         if settings.bins not in prepared:
             prepared[settings.bins] = yield from _prepare(
-                columns, parts, plan, settings.bins, scheme, noise_bound, features
+                columns, parts, places, plan, settings.bins, scheme, noise_bound, features
             )
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
@@ -152,6 +153,7 @@ def label_party_session(
             settings,
             total_features,
             run,
+            RoundingDraws(plan.split.seed, np.argsort(np.argsort(places))),
         )
         partner_test = yield from receive_partial_scores(partners, "test", int((~in_fit).sum()))
         test_codes = with_intercept(ready.binned.test)
@@ -231,6 +233,7 @@ class _Prepared:
 def _prepare(
     columns: list[FeatureColumn],
     parts: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.uint32],
     plan: SessionPlan,
     bins: int,
     scheme: str,
@@ -240,7 +243,7 @@ def _prepare(
     """Bin the own features and set a map up with every partner."""
     yield Progress("set-up", 0.1, "binning")
     binned = BinnedRows.of(columns, parts, bins)
-    block = Block([INTERCEPT, *binned.terms()], with_intercept(binned.fit))
+    block = Block([INTERCEPT, *binned.terms()], with_intercept(binned.fit), places)
     maps: dict[str, LabelSide] = {}
     map_rows = {}
     for party in plan.feature_parties:

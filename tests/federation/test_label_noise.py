@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.additive import feature_party, label_party, label_training
+from federation.additive import feature_party, label_party
 from federation.additive.block import INTERCEPT, Block, Term, second_difference_penalty
 from federation.additive.label_noise import LabelNoise
 from federation.additive.label_party import LabelPartyFit
@@ -55,17 +55,6 @@ def some_labels() -> npt.NDArray[np.float64]:
     draws = np.random.default_rng(3).random(BORROWERS)
     labels: npt.NDArray[np.float64] = (draws < 1 / (1 + np.exp(-odds))).astype(np.float64)
     return labels
-
-
-@pytest.fixture
-def fixed_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stochastic rounding whose draws are the same for every borrower in every run."""
-    draws = np.random.default_rng(9).random(BORROWERS)
-
-    def rounded(scaled: npt.NDArray[np.float64]) -> Integers:
-        return np.floor(scaled + draws).astype(np.int64)
-
-    monkeypatch.setattr(label_training, "stochastic_round", rounded)
 
 
 class View:
@@ -165,7 +154,6 @@ def test_draws_have_the_variance_and_never_pass_the_bound() -> None:
 
 
 @pytest.mark.parametrize("flipped", range(0, BORROWERS, 13))
-@pytest.mark.usefixtures("fixed_rounding")
 def test_one_label_moves_one_cell_per_feature_and_the_total_by_one_unit(flipped: int) -> None:
     """All sums of all parties together: an L2 sensitivity of exactly 127·√(features + 1)."""
     labels = some_labels()
@@ -217,7 +205,6 @@ def sent_rows(matrix: OneHotMatrix, borrower: int) -> list[int]:
 
 
 @pytest.mark.parametrize("flipped", [0, 5, 77, 130, 259])
-@pytest.mark.usefixtures("fixed_rounding")
 def test_all_rounds_are_post_processing_of_one_noisy_release(
     flipped: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
