@@ -48,8 +48,11 @@ def shown_progress(quiet: bool) -> Iterator[OnProgress]:
         tasks["start"] = progress.add_task("starting the parties", total=1.0, detail="")
 
         def show(party: str, note: ProgressNote) -> None:
-            progress.update(tasks["start"], completed=1.0)
+            if _repeats_the_label_party(note):
+                return
             if note.stage not in tasks:
+                for earlier in tasks.values():  # stages follow one another; their clocks stop
+                    progress.update(earlier, completed=1.0)
                 tasks[note.stage] = progress.add_task(note.stage, total=1.0, detail="")
             detail = f"{party}: {note.detail}" if party else note.detail
             current = progress.tasks[tasks[note.stage]].completed
@@ -60,12 +63,19 @@ def shown_progress(quiet: bool) -> Iterator[OnProgress]:
             progress.update(task, completed=1.0)
 
 
+def _repeats_the_label_party(note: ProgressNote) -> bool:
+    """A partner's note of a round: the label party's has the figures."""
+    return note.stage.startswith("training") and note.fraction == 0
+
+
 def _plain_lines() -> OnProgress:
     last: dict[str, float] = {}
 
     def show(party: str, note: ProgressNote) -> None:
+        if _repeats_the_label_party(note):
+            return
         now = time.monotonic()
-        is_round = "loss" in note.detail
+        is_round = note.detail.startswith("round")
         if not is_round and now - last.get(note.stage, -PLAIN_SECONDS) < PLAIN_SECONDS:
             return
         last[note.stage] = now
@@ -85,7 +95,8 @@ def print_table(figures: RunFigures, console: Console) -> None:
     bank = figures.summaries[figures.label_party]
     counts = bank["counts"]
     console.print(
-        f"\n{figures.data_note}\n{bank['aligned']:,} borrowers aligned: "
+        f"\n{'SIMULATED DATA. ' if figures.simulated else ''}{figures.data_note}\n"
+        f"{bank['aligned']:,} borrowers aligned: "
         f"{counts['training'] + counts['validation']:,} to train on "
         f"({counts['validation']:,} of them judge the penalty first), "
         f"{counts['test']:,} to test on.\n",

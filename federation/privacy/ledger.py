@@ -64,16 +64,20 @@ class LabelHistory:
     def sentence(self, delta: float) -> str:
         """The history's ε in words, with its unit."""
         count = len(self.releases)
+        if count == 0:
+            return "no label sums were ever released"
         exact = sum(math.isinf(release.rho) for release in self.releases)
-        releases = f"{count} release{'s' if count != 1 else ''} of label sums"
-        if exact:
+        noun, they_give = ("release", "it gives") if count == 1 else ("releases", "they give")
+        together = "" if count == 1 else " together"
+        if exact == 0:
             return (
-                f"{releases}, {exact} of them exact: no ε bounds what they give away together "
-                f"about {UNIT_OF_PRIVACY}"
+                f"{count} {noun} of label sums:{together} ε = {self.epsilon(delta):.2f} at "
+                f"δ = {delta:g} per {UNIT_OF_PRIVACY}"
             )
+        kind = "exact label sums" if exact == count else f"label sums, {exact} of them exact"
         return (
-            f"{releases}: together ε = {self.epsilon(delta):.2f} at δ = {delta:g} "
-            f"per {UNIT_OF_PRIVACY}"
+            f"{count} {noun} of {kind}: no ε bounds what {they_give} away{together} about "
+            f"{UNIT_OF_PRIVACY}"
         )
 
     def check_budget(self, release: LabelRelease, budget: float | None, delta: float) -> None:
@@ -86,9 +90,14 @@ class LabelHistory:
             return
         spent, would_be = self.epsilon(delta), self.after(release).epsilon(delta)
         if would_be > budget * (1 + 1e-9):
+            limit = f"privacy.epsilon_budget is {budget:g} (δ = {delta:g}, per {UNIT_OF_PRIVACY})"
+            if math.isinf(spent):
+                raise InputError(
+                    f"{limit}, but exact sums of these labels were released before, which no ε "
+                    "bounds: no budget can be kept any more; see `veilscore ledger`"
+                )
             asked = "exact sums (no ε)" if math.isinf(release.rho) else f"ε = {would_be:.2f} in all"
             raise InputError(
-                f"privacy.epsilon_budget: these labels have spent ε = {spent:.2f} of {budget:g} "
-                f"(δ = {delta:g}, per {UNIT_OF_PRIVACY}) and this run would make it {asked}; "
-                "ask for a smaller label_epsilon, or have the budget's owner raise it"
+                f"{limit}: ε = {spent:.2f} is spent, and this run would make it {asked}; ask for "
+                "a smaller label_epsilon, or have the budget's owner raise it"
             )

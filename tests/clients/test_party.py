@@ -129,7 +129,7 @@ def test_the_ledger_goes_on_from_run_to_run(
     assert [entry.body["run"] for entry in entries] == ["run-1", "run-2", "run-2"]
     assert [entry.body["rho"] == "exact" for entry in entries] == [False, True, False]
     assert (
-        "together ε = 1.00 at δ = 1e-05 per one borrower's label"
+        "1 release of label sums: ε = 1.00 at δ = 1e-05 per one borrower's label"
         in (summaries[0]["bank"]["ledger"]["sentence"])
     )
     assert summaries[1]["bank"]["ledger"]["sentence"].startswith("3 releases of label sums, 1 of")
@@ -162,7 +162,7 @@ def test_the_budget_is_a_hard_stop(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         start_all(config, "run-2", [NOISY])
     sentence = str(raised.value)
-    assert "spent ε = 1.00 of 1.2 (δ = 1e-05, per one borrower's label)" in sentence
+    assert "is 1.2 (δ = 1e-05, per one borrower's label): ε = 1.00 is spent" in sentence
     assert "ask for a smaller label_epsilon" in sentence
     with pytest.raises(InputError, match=r"this run would make it exact sums \(no ε\)"):
         start_all(config, "run-2", [EXACT])
@@ -174,7 +174,7 @@ def test_two_runs_at_once_cannot_both_take_what_is_left(tmp_path: Path) -> None:
     config = federation(tmp_path / "f", "epsilon_budget = 1.2\n")
     first, second = (start_all(config, run, [NOISY]) for run in ("run-1", "run-2"))
     run_in_process({name: party.machine for name, party in first.items()})
-    with pytest.raises(InputError, match=r"privacy.epsilon_budget: these labels have spent"):
+    with pytest.raises(InputError, match=r"privacy.epsilon_budget is .* is spent, and this run"):
         run_in_process({name: party.machine for name, party in second.items()})
     vault = Vault(config.path.parent / "bank" / "vault")
     log = ChainFile(vault.disclosures_path("run-2")).entries

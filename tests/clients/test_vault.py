@@ -69,7 +69,9 @@ def test_a_release_over_the_budget_enters_nothing(vault: Vault) -> None:
         vault.enter_release(RELEASE, "labels", budget, DELTA)
     before = vault.ledger_path.read_bytes()
     for release in (RELEASE, LabelRelease(math.inf, "run-2", "exact sums")):
-        with pytest.raises(InputError, match=r"privacy.epsilon.budget: these labels have spent"):
+        with pytest.raises(
+            InputError, match=r"privacy.epsilon.budget is .* is spent, and this run"
+        ):
             vault.enter_release(release, "labels", budget, DELTA)
     assert vault.ledger_path.read_bytes() == before
     assert len(vault.label_history("labels").releases) == 2

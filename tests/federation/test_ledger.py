@@ -52,8 +52,13 @@ def test_the_sentence_names_the_unit_and_the_whole_history() -> None:
     """One, several, and exact among them: no ε is claimed once sums were exact."""
     one = LabelHistory((NOISY,))
     assert one.sentence(DELTA) == (
-        f"1 release of label sums: together ε = {epsilon_of(0.02, DELTA):.2f} at δ = 1e-05 "
+        f"1 release of label sums: ε = {epsilon_of(0.02, DELTA):.2f} at δ = 1e-05 "
         "per one borrower's label"
+    )
+    assert one.after(NOISY).sentence(DELTA).startswith("2 releases of label sums: together ε = ")
+    assert LabelHistory(()).sentence(DELTA) == "no label sums were ever released"
+    assert LabelHistory((EXACT,)).sentence(DELTA) == (
+        "1 release of exact label sums: no ε bounds what it gives away about one borrower's label"
     )
     both = one.after(EXACT).sentence(DELTA)
     assert both.startswith("2 releases of label sums, 1 of them exact: no ε bounds")
@@ -67,7 +72,7 @@ def test_the_budget_stops_the_release_that_would_pass_it() -> None:
     for _ in range(3):
         history.check_budget(share, 2.0, DELTA)
         history = history.after(share)
-    with pytest.raises(InputError, match=r"have spent ε = 2\.00 of 2 .* would make it ε = 2\.\d\d"):
+    with pytest.raises(InputError, match=r"is 2 .* ε = 2\.00 is spent, .* make it ε = 2\.\d\d"):
         history.check_budget(share, 2.0, DELTA)
     history.check_budget(share, None, DELTA)
 
@@ -76,5 +81,5 @@ def test_no_budget_has_room_for_exact_sums() -> None:
     """Exact sums have no ε, so any budget refuses them, before and after."""
     with pytest.raises(InputError, match=r"exact sums \(no ε\)"):
         LabelHistory(()).check_budget(EXACT, 1e6, DELTA)
-    with pytest.raises(InputError, match="have spent ε = inf"):
+    with pytest.raises(InputError, match="no budget can be kept any more"):
         LabelHistory((EXACT,)).check_budget(NOISY, 50.0, DELTA)
