@@ -124,7 +124,14 @@ def _training_job(asked: dict[str, Any], config: FederationConfig, party: str) -
         plan=session_plan(config, session, overrides) if is_label_party else None,
         split_column=config.split.column if is_label_party else None,
         epsilon_budget=epsilon_budget(config) if is_label_party else None,
+        cores=_free_cores(config),
     )
+
+
+def _free_cores(config: FederationConfig) -> int:
+    """Cores for this party's alignment: all of its machine's, or its share of a shared one's."""
+    sharing = len(config.parties) if SIMULATION_FEDERATION in os.environ else 1
+    return max(1, len(os.sched_getaffinity(0)) // sharing)
 
 
 def _prediction_job(asked: dict[str, Any], config: FederationConfig, party: str) -> PredictionJob:
@@ -138,4 +145,5 @@ def _prediction_job(asked: dict[str, Any], config: FederationConfig, party: str)
         alignment=cast(AlignmentMode, str(config.alignment)),
         model=model,
         output=config.output / str(asked["run"]) / party,
+        cores=_free_cores(config),
     )

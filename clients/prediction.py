@@ -40,6 +40,7 @@ class PredictionJob:
         alignment: 'inner' or 'label-left'.
         model: this party's model part.
         output: this party's folder for what the run leaves.
+        cores: free for this party's alignment.
     """
 
     run: str
@@ -50,6 +51,7 @@ class PredictionJob:
     alignment: AlignmentMode
     model: Path
     output: Path
+    cores: int = 1
 
 
 class PredictionRun:
@@ -64,7 +66,7 @@ class PredictionRun:
         part = load_part(job.model)
         # Borrowers to score have no outcome yet: the label column need not be there.
         self.table = load_table(replace(job.manifest, label=None), now=datetime.now(UTC))
-        self._group = open_group(self.table.row_count)
+        self._group = open_group(self.table.row_count, job.cores)
         vault = Vault(job.manifest.path.parent / "vault")
         self._log_path = vault.disclosures_path(job.run)
         log = vault.disclosure_log(job.run, job.session)

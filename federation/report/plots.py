@@ -240,6 +240,7 @@ def shape_function(number: int, shape: ShapeFunction) -> Html:
             linewidth=1.7,
         )
         axes.set_ylabel("log-odds of default")
+        axes.locator_params(axis="x", nbins=4)  # amounts are long: more would run together
         axes.margins(y=0.12)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(_short_number)
