@@ -13,7 +13,7 @@ import logging
 import os
 import traceback
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -25,7 +25,6 @@ from clients.plan import epsilon_budget, session_plan
 from clients.prediction import PredictionJob, PredictionRun
 from clients.vault import RUN_NAME, write_private
 from federation.errors import InputError, ProtocolError, VeilscoreError
-from federation.vertical.plan import AlignmentMode
 
 # Set by whoever runs all parties on one machine; never in a deployment.
 SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
@@ -142,7 +141,7 @@ def _prediction_job(asked: dict[str, Any], config: FederationConfig, party: str)
         manifest=config.manifest_of(party),
         label_party=config.label_party.name,
         feature_parties=tuple(entry.name for entry in config.feature_parties),
-        alignment=cast(AlignmentMode, str(config.alignment)),
+        alignment=config.alignment,
         model=model,
         output=config.output / str(asked["run"]) / party,
         cores=_free_cores(config),

@@ -27,21 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from clients.manifest import PartyManifest, PartyRole, party_name, read_manifest, require_party
 from clients.settings_file import Section, read_toml, suggest
+from federation.alignment import AlignmentMode
 from federation.errors import InputError
 
 Scalar = str | int | float | bool | tuple[float, ...]
-
-
-class Alignment(StrEnum):
-    """Which borrowers a session trains on."""
-
-    INNER = "inner"  # those that every party knows
-    LABEL_LEFT = "label-left"  # all of the label party; unknown elsewhere counts as 'absent'
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ class FederationConfig:
     """
 
     path: Path
-    alignment: Alignment
+    alignment: AlignmentMode
     output: Path
     parties: tuple[PartyEntry, ...]
     split: SplitSettings
@@ -139,7 +132,7 @@ def read_federation(path: Path | str) -> FederationConfig:
     federation.allow("alignment", "output", "note", "simulated")
     return FederationConfig(
         path=path,
-        alignment=federation.choice("alignment", Alignment, Alignment.INNER),
+        alignment=federation.choice("alignment", AlignmentMode, AlignmentMode.INNER),
         output=path.parent / federation.text("output", "runs"),
         parties=_parties(
             top.required_section("parties", '[parties.bank] with role = "label"'), path.parent

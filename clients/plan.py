@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from clients.federation_file import FederationConfig
 from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.vertical import SessionPlan, SplitPlan
-from federation.vertical.plan import AlignmentMode
 
 PRIVACY_KEYS = ("label_epsilon", "delta", "epsilon_budget")
 # Under label noise a stronger ridge than the exact default pays (docs/benchmarks.md).
@@ -70,7 +69,7 @@ def session_plan(
         session=session,
         label_party=config.label_party.name,
         feature_parties=tuple(party.name for party in config.feature_parties),
-        alignment=cast(AlignmentMode, str(config.alignment)),
+        alignment=config.alignment,
         trainings=tuple(training_settings(config, overrides) for overrides in trainings or ({},)),
         split=SplitPlan(
             test_share=config.split.test_share,

@@ -18,9 +18,8 @@ from clients.manifest import PartyManifest
 from clients.party import software
 from clients.sources import load_table
 from clients.vault import Vault, load_part, write_private
-from federation.alignment import open_group
+from federation.alignment import AlignmentMode, open_group
 from federation.session.machine import Machine, Progress
-from federation.vertical.plan import AlignmentMode
 from federation.vertical.prediction import (
     Prediction,
     PredictionPlan,

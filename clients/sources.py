@@ -16,20 +16,22 @@ from clients.manifest import LabelSettings, PartyManifest
 from clients.series import summarise
 from clients.settings_file import suggest
 from clients.tabular_file import TabularColumns, TabularFile
+from federation.alignment import ABSENT_ROW
 from federation.errors import InputError
 from federation.identifiers import normalise
 from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
+from federation.vertical import plan
 
 # The position of a borrower that a party does not know ('label-left' alignment).
-ABSENT = 2**32 - 1
+ABSENT = ABSENT_ROW
 
 
 class SplitPart(IntEnum):
     """The part of the rows that a row belongs to."""
 
-    TRAIN = 0
-    VALIDATION = 1
-    TEST = 2
+    TRAIN = plan.TRAINING
+    VALIDATION = plan.VALIDATION
+    TEST = plan.TEST
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from threading import Thread
 import numpy as np
 
 from federation.alignment import (
+    AlignmentMode,
     GroupWorkers,
     announce_rows,
     feature_party_alignment,
@@ -148,11 +149,15 @@ def _read(pipe: Connection, arrived: SimpleQueue[bytes]) -> None:
 
 
 def _label_party(ids: list[str], group: GroupWorkers) -> Generator[Step, object, int]:
-    alignment = yield from label_party_alignment(ids, [FEATURE_PARTY], "inner", group, DOMAIN)
+    alignment = yield from label_party_alignment(
+        ids, [FEATURE_PARTY], AlignmentMode.INNER, group, DOMAIN
+    )
     yield from announce_rows(alignment, np.zeros(alignment.rows.size, dtype=np.uint8))
     return int(alignment.rows.size)
 
 
 def _feature_party(ids: list[str], group: GroupWorkers) -> Generator[Step, object, int]:
-    alignment = yield from feature_party_alignment(ids, LABEL_PARTY, group, DOMAIN, "inner")
+    alignment = yield from feature_party_alignment(
+        ids, LABEL_PARTY, group, DOMAIN, AlignmentMode.INNER
+    )
     return int(alignment.rows.size)

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from clients.federation_file import Alignment, FederationConfig
+from clients.federation_file import FederationConfig
 from clients.sources import ABSENT, load_table
+from federation.alignment import AlignmentMode
 from federation.errors import InputError
 from federation.schema import FeatureColumn
 
@@ -58,7 +59,7 @@ def pool(config: FederationConfig) -> PooledTable:
         places = {identifier: place for place, identifier in enumerate(table.identifiers)}
         found = np.array([places.get(i, ABSENT) for i in own.identifiers], dtype=np.uint32)
         positions.append(found)
-        if config.alignment is Alignment.INNER:
+        if config.alignment is AlignmentMode.INNER:
             keep &= found != ABSENT
     rows = np.flatnonzero(keep).astype(np.uint32)
     partners = {

@@ -44,7 +44,7 @@ def feature_party_alignment(
     label_party: str,
     group: GroupWorkers,
     domain: bytes,
-    mode: AlignmentMode = "label-left",
+    mode: AlignmentMode = AlignmentMode.LABEL_LEFT,
 ) -> Generator[Step, object, FeatureAlignment]:
     """Blind one's own ids, blind the label party's again, and take the rows it announces.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,15 @@ import numpy.typing as npt
 from federation.alignment.group import POINT_BYTES
 from federation.errors import InputError
 
-AlignmentMode = Literal["inner", "label-left"]
 Rows = npt.NDArray[np.uint32]
+
+
+class AlignmentMode(StrEnum):
+    """Which borrowers a session is about."""
+
+    INNER = "inner"  # those that every party knows
+    LABEL_LEFT = "label-left"  # all of the label party; unknown elsewhere counts as 'absent'
+
 
 # The row of a borrower that a party does not know ('label-left' only).
 ABSENT_ROW = 2**32 - 1

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.block import Block, Codes, Term, second_difference_penalty
+from federation.additive.block import Codes, Term, second_difference_penalty
 from federation.additive.model_part import ModelPart
 from federation.binning import Binning, fit_binning
 from federation.errors import InputError
@@ -155,15 +155,16 @@ class BinnedRows:
         party: str,
         session: str,
         training: str,
-        block: Block,
         weights: npt.NDArray[np.float64],
         intercept: float = 0.0,
     ) -> ModelPart:
-        """The part of a model that these bins and their weights make; `block` has these terms."""
-        rows = [
-            slice(block.offsets[index], block.offsets[index + 1])
-            for index in range(len(self.binnings))
+        """The part of a model that these bins and their weights, one a bin in order, make."""
+        bins = [binning.bins for binning in self.binnings]
+        by_feature = np.split(weights, np.cumsum(bins)[:-1]) if bins else []
+        counts = [
+            np.bincount(codes, minlength=count) for codes, count in zip(self.fit, bins, strict=True)
         ]
+        borrowers = self.fit.shape[1]
         return ModelPart(
             party=party,
             session=session,
@@ -171,6 +172,6 @@ class BinnedRows:
             intercept=intercept,
             binnings=self.binnings,
             labels=self.labels,
-            weights=tuple(tuple(map(float, weights[row])) for row in rows),
-            shares=tuple(tuple(map(float, block.counts[row] / block.borrowers)) for row in rows),
+            weights=tuple(tuple(map(float, row)) for row in by_feature),
+            shares=tuple(tuple(map(float, row / borrowers)) for row in counts),
         )

@@ -16,10 +16,10 @@ from federation.alignment import GroupWorkers, feature_party_alignment
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import Direction, FeatureSide, feature_side, scheme_for
 from federation.masking import PairwiseMasks
-from federation.proto.session_pb2 import Closing, Hello, MapSeed, Plan
+from federation.proto.session_pb2 import Closing, MapSeed
 from federation.quantisation import RESIDUAL_SCALE
 from federation.session.machine import Progress, Receive, Send, Step, expect
-from federation.session.wire import PROTOCOL_VERSION
+from federation.vertical.agreement import introduce
 from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
 from federation.vertical.plan import TEST, SessionPlan, check_partners
 
@@ -72,14 +72,7 @@ def feature_party_session(
     """
     seconds: dict[str, float] = {}
     masks = PairwiseMasks(party)
-    hello = Hello(
-        protocol_version=PROTOCOL_VERSION,
-        software=software,
-        mask_public_key=masks.public_key,
-        features=len(table.features),
-    )
-    yield Send(label_party, "hello", hello)
-    body = yield from expect(label_party, Plan)
+    body = yield from introduce(label_party, len(table.features), software, masks)
     plan, noise_bound = SessionPlan.from_json(body.plan_json, session, party)
     if plan.label_party != label_party:
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
@@ -132,7 +125,7 @@ def feature_party_session(
         )
         test_scores = ready.block.scores(fit.weights, ready.binned.test)
         yield send_partial_scores(test_scores, masks, label_party, settings.name, "test")
-        part = ready.binned.model_part(party, session, settings.name, ready.block, fit.weights)
+        part = ready.binned.model_part(party, session, settings.name, fit.weights)
         yield Send(label_party, "closing", Closing(model_digest=part.digest))
         yield Receive(label_party, "closing")
         parts[settings.name], fits[settings.name] = part, fit

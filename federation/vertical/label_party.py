@@ -18,11 +18,11 @@ from federation.additive.settings import AdditiveSettings
 from federation.alignment import GroupWorkers, announce_rows, label_party_alignment
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
-from federation.proto.session_pb2 import Closing, Hello, HintBlock, MapOffer, Plan
+from federation.proto.session_pb2 import Closing, HintBlock, MapOffer
 from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
 from federation.schema import FeatureColumn
 from federation.session.machine import Progress, Send, Step, expect
-from federation.session.wire import PROTOCOL_VERSION
+from federation.vertical.agreement import collect_hellos, send_plan
 from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
 from federation.vertical.plan import TEST, TRAINING, VALIDATION, SessionPlan
 
@@ -162,7 +162,6 @@ def label_party_session(
             plan.label_party,
             plan.session,
             settings.name,
-            Block(ready.binned.terms(), ready.binned.fit),
             fit.weights[1:],
             float(fit.weights[0]),
         )
@@ -195,23 +194,12 @@ def label_party_session(
 def _agree(table: BorrowerTable, plan: SessionPlan) -> Generator[Step, object, dict[str, int]]:
     """Hello from everybody, then the plan to everybody; returns features by party."""
     features = {plan.label_party: len(table.features)}
-    keys = {}
-    for party in plan.feature_parties:
-        hello = yield from expect(party, Hello)
-        if hello.protocol_version != PROTOCOL_VERSION:
-            raise ProtocolError(
-                f"{party} speaks protocol version {hello.protocol_version} "
-                f"({hello.software or 'unknown software'}), {plan.label_party} speaks "
-                f"{PROTOCOL_VERSION}; install the same veilscore release on both sides"
-            )
+    hellos = yield from collect_hellos(plan.feature_parties, plan.label_party)
+    for party, hello in hellos.items():
         if not 1 <= hello.features <= 100_000:
             raise ProtocolError(f"{party} declares {hello.features} features; 1 or more are needed")
         features[party] = hello.features
-        keys[party] = hello.mask_public_key
-    text = plan.to_json(_noise_bound(plan, sum(features.values())))
-    for party in plan.feature_parties:
-        body = Plan(protocol_version=PROTOCOL_VERSION, plan_json=text, mask_public_keys=keys)
-        yield Send(party, "plan", body)
+    yield from send_plan(plan.to_json(_noise_bound(plan, sum(features.values()))), hellos)
     return features
 
 

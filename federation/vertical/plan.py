@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from federation.additive.settings import AdditiveSettings
+from federation.alignment import AlignmentMode
 from federation.errors import InputError, ProtocolError
 from federation.record_chain import canonical_json
+from federation.vertical.agreement import alignment_domain
 
-AlignmentMode = Literal["inner", "label-left"]
 TRAINING, VALIDATION, TEST = 0, 1, 2
 
 
@@ -114,7 +115,7 @@ class SessionPlan:
     session: str
     label_party: str
     feature_parties: tuple[str, ...]
-    alignment: AlignmentMode = "inner"
+    alignment: AlignmentMode = AlignmentMode.INNER
     trainings: tuple[AdditiveSettings, ...] = (AdditiveSettings(),)
     split: SplitPlan = SplitPlan()
 
@@ -146,7 +147,7 @@ class SessionPlan:
     @property
     def domain(self) -> bytes:
         """Separates this session's hashes from any other's."""
-        return f"veilscore alignment 1\0{self.session}".encode()
+        return alignment_domain(self.session)
 
     def map_context(self, feature_party: str, bins: int) -> bytes:
         """Binds a private linear map to its session, pair of parties and binning."""

@@ -18,6 +18,7 @@ from federation.additive.feature_party import send_partial_scores
 from federation.additive.label_party import receive_partial_scores
 from federation.additive.model_part import ModelPart
 from federation.alignment import (
+    AlignmentMode,
     GroupWorkers,
     announce_rows,
     feature_party_alignment,
@@ -25,12 +26,17 @@ from federation.alignment import (
 )
 from federation.errors import InputError, ProtocolError
 from federation.masking import PairwiseMasks
-from federation.proto.session_pb2 import Closing, Hello, Plan
+from federation.proto.session_pb2 import Closing, Plan
 from federation.record_chain import canonical_json
-from federation.session.machine import Receive, Send, Step, expect
-from federation.session.wire import PROTOCOL_VERSION
+from federation.session.machine import Receive, Send, Step
+from federation.vertical.agreement import (
+    alignment_domain,
+    collect_hellos,
+    introduce,
+    send_plan,
+)
 from federation.vertical.borrowers import BorrowerTable
-from federation.vertical.plan import TEST, AlignmentMode, check_partners
+from federation.vertical.plan import TEST, check_partners
 
 PART = "predict"
 
@@ -51,12 +57,7 @@ class PredictionPlan:
     training: str
     label_party: str
     feature_parties: tuple[str, ...]
-    alignment: AlignmentMode = "inner"
-
-    @property
-    def domain(self) -> bytes:
-        """Separates this session's hashes from any other's."""
-        return f"veilscore alignment 1\0{self.session}".encode()
+    alignment: AlignmentMode = AlignmentMode.INNER
 
     def to_json(self) -> str:
         """What the partners are told."""
@@ -94,22 +95,14 @@ def label_party_prediction(
         part: the label party's model part.
         group: blinds ids; closed by the caller.
     """
-    keys = {}
-    for party in plan.feature_parties:
-        hello = yield from expect(party, Hello)
-        if hello.protocol_version != PROTOCOL_VERSION:
-            raise ProtocolError(
-                f"{party} speaks protocol version {hello.protocol_version}, {plan.label_party} "
-                f"speaks {PROTOCOL_VERSION}; install the same veilscore release on both sides"
-            )
-        keys[party] = hello.mask_public_key
-    for party in plan.feature_parties:
-        body = Plan(
-            protocol_version=PROTOCOL_VERSION, plan_json=plan.to_json(), mask_public_keys=keys
-        )
-        yield Send(party, "plan", body)
+    hellos = yield from collect_hellos(plan.feature_parties, plan.label_party)
+    yield from send_plan(plan.to_json(), hellos)
     alignment = yield from label_party_alignment(
-        table.identifiers, plan.feature_parties, plan.alignment, group, plan.domain
+        table.identifiers,
+        plan.feature_parties,
+        plan.alignment,
+        group,
+        alignment_domain(plan.session),
     )
     count = alignment.rows.size
     yield from announce_rows(alignment, np.full(count, TEST, dtype=np.uint8))
@@ -138,20 +131,12 @@ def feature_party_prediction(
     Args: as for `feature_party_session`; `part` is this party's model part.
     """
     masks = PairwiseMasks(party)
-    hello = Hello(
-        protocol_version=PROTOCOL_VERSION,
-        software=software,
-        mask_public_key=masks.public_key,
-        features=len(part.binnings),
-    )
-    yield Send(label_party, "hello", hello)
-    body = yield from expect(label_party, Plan)
+    body = yield from introduce(label_party, len(part.binnings), software, masks)
     alignment_mode = _check_plan(body, part, party)
     check_partners(tuple(body.mask_public_keys), partners)
     masks.agree(session, body.mask_public_keys)
-    domain = f"veilscore alignment 1\0{session}".encode()
     aligned = yield from feature_party_alignment(
-        table.identifiers, label_party, group, domain, alignment_mode
+        table.identifiers, label_party, group, alignment_domain(session), alignment_mode
     )
     scores = part.partial_scores(table.rows(aligned.rows))
     yield send_partial_scores(scores, masks, label_party, part.training, PART)
@@ -174,8 +159,6 @@ def _check_plan(body: Plan, part: ModelPart, party: str) -> AlignmentMode:
             f"but {party} was given its part of session '{part.session}', training "
             f"'{part.training}'; both must name the same run"
         )
-    if mode == "inner":
-        return "inner"
-    if mode == "label-left":
-        return "label-left"
-    raise ProtocolError(f"the prediction plan's alignment is '{mode}'")
+    if mode not in list(AlignmentMode):
+        raise ProtocolError(f"the prediction plan's alignment is '{mode}'")
+    return AlignmentMode(mode)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.federation_file import Alignment, read_federation
+from clients.federation_file import read_federation
 from clients.manifest import PartyRole, read_manifest
+from federation.alignment import AlignmentMode
 from federation.errors import InputError
 from federation.identifiers import IdentifierRule
 from federation.schema import FeatureKind
@@ -209,7 +210,7 @@ def test_any_text_is_a_manifest_or_one_error(
 def test_a_federation_file_is_read_whole(tmp_path: Path) -> None:
     """The label party comes first; settings of other rooms pass as they stand."""
     config = read_federation(write(tmp_path, FEDERATION, "federation.toml"))
-    assert config.alignment is Alignment.LABEL_LEFT
+    assert config.alignment is AlignmentMode.LABEL_LEFT
     assert config.output == tmp_path / "out"
     assert config.label_party.name == "bank"
     assert [party.name for party in config.feature_parties] == ["platform"]
