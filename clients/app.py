@@ -15,20 +15,22 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from clients.channels.stream import StreamChannel, told
 from clients.federation_file import FederationConfig, read_federation
-from clients.party import PartyJob, PartyRun, summary_text
+from clients.party import PartyJob, PartyRun, software, summary_text
 from clients.plan import epsilon_budget, session_plan
 from clients.prediction import PredictionJob, PredictionRun
 from clients.vault import RUN_NAME, write_private
 from federation.errors import InputError, ProtocolError, VeilscoreError
+from federation.horizontal.messages import declined
 
 # Set by whoever runs all parties on one machine; never in a deployment.
 SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
 SIMULATION_OUTPUT = "VEILSCORE_SIMULATION_OUTPUT"
+FRAME = "frame"
 
 app = ClientApp()
 log = logging.getLogger("veilscore.party")
@@ -78,6 +80,41 @@ def take_part(message: Message, context: Context) -> Message:
         _keep_trace(context)
         record = ConfigRecord({"sentence": told(error, simulated), "kind": type(error).__name__})
     return Message(RecordDict({"outcome": record}), reply_to=message)
+
+
+@app.train("step")
+def horizontal_step(message: Message, context: Context) -> Message:
+    """Answer one order of a horizontal run; what this bank remembers lies in its vault."""
+    simulated = SIMULATION_FEDERATION in os.environ
+    asked = dict(message.content["job"])
+    order = message.content.array_records[FRAME][FRAME].data
+    try:
+        reply = _horizontal_step(asked, order, context)
+    except Exception as error:
+        if isinstance(error, VeilscoreError):
+            log.error("%s", error)
+        else:
+            log.exception("a step failed")
+            _keep_trace(context)
+        # Flower would tell the coordinator what it says.
+        reply = declined(order, told(error, simulated))
+    frame = ArrayRecord({FRAME: Array("uint8", (len(reply),), "veilscore.frame", reply)})
+    return Message(RecordDict({FRAME: frame}), reply_to=message)
+
+
+def _horizontal_step(asked: dict[str, Any], order: bytes, context: Context) -> bytes:
+    # Torch is imported with it, which a vertical session of an additive model does without.
+    from clients.bank.horizontal_training import BankJob, BankTraining
+
+    config, party = _identity(context)
+    run = str(asked["run"])
+    if not RUN_NAME.fullmatch(run):
+        raise ProtocolError("the coordinator's 'run' is not a plain name")
+    if asked["bank"] != party:
+        raise InputError(f"the coordinator took this node for '{asked['bank']}'; it is '{party}'")
+    overrides = json.loads(str(asked["overrides"]))
+    output = config.output / run / party
+    return BankTraining(BankJob(run, party, config, overrides, output, software())).answer(order)
 
 
 def _keep_trace(context: Context) -> None:

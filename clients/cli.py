@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +18,27 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(shapes)
 
 
-def init(directory: Annotated[Path, typer.Argument(help="An empty or new folder.")]) -> None:
-    """Write a commented example federation that runs: change its manifests to your own tables."""
-    from clients.example import write_example
+class TopologyName(StrEnum):
+    """What the parties share."""
 
-    federation = write_example(directory)
+    VERTICAL = "vertical"  # the same borrowers, other columns
+    HORIZONTAL = "horizontal"  # the same columns, other borrowers
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    topology: Annotated[
+        TopologyName,
+        typer.Option(help="vertical: a bank and a platform; horizontal: three banks."),
+    ] = TopologyName.VERTICAL,
+) -> None:
+    """Write a commented example federation that runs: change its manifests to your own tables."""
+    if topology is TopologyName.HORIZONTAL:
+        from clients.horizontal_example import write_horizontal_example as write
+    else:
+        from clients.example import write_example as write
+
+    federation = write(directory)
     sys.stdout.write(
         f"Wrote an example federation (simulated firms) to {directory}.\n"
         f"Train it:  veilscore train --config {federation}\n"
@@ -42,25 +58,18 @@ def disclosures(
 
 
 def ledger(
-    manifest: Annotated[Path, typer.Argument(help="The label party's manifest.")],
+    manifest: Annotated[Path, typer.Argument(help="The party's manifest.")],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
 ) -> None:
-    """Print the privacy ledger of a party: every release of its labels, over all runs."""
-    from clients.vault import ChainFile, Vault
+    """Print a party's privacy ledger: every event over all runs, and ε of each whole history."""
+    from clients.ledger_listing import ledger_listing
+    from clients.vault import Vault
     from federation.errors import InputError
 
     if not manifest.is_file():
-        raise InputError(f"{manifest}: there is no such file; name the label party's manifest")
-    entries = ChainFile(Vault(manifest.parent / "vault").ledger_path).entries
-    if not entries and not as_json:
-        sys.stdout.write("The ledger is empty: no label sums were ever released.\n")
-    for entry in entries:
-        body = dict(entry.body)
-        if as_json:
-            sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
-        else:
-            spent = "exact" if body["rho"] == "exact" else f"ρ = {body['rho']:.4f} (zCDP)"
-            sys.stdout.write(f"{body['time']}  {spent:<18}  per {body['unit']}: {body['what']}\n")
+        raise InputError(f"{manifest}: there is no such file; name the party's manifest")
+    for line in ledger_listing(Vault(manifest.parent / "vault"), as_json):
+        sys.stdout.write(line + "\n")
 
 
 def shapes(

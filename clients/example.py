@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -162,20 +163,38 @@ def write_example(directory: Path | str) -> Path:
     Raises:
         InputError: the directory is a file, or not empty, or cannot be written.
     """
+    bank, platform = _simulate()
+    return write_folder(
+        directory,
+        {
+            "bank/manifest.toml": BANK_MANIFEST,
+            "bank/borrowers.csv": csv_text(bank),
+            "platform/manifest.toml": PLATFORM_MANIFEST,
+            "platform/merchants.csv": csv_text(platform),
+            "federation.toml": FEDERATION_TOML,
+        },
+    )
+
+
+def write_folder(directory: Path | str, contents: Mapping[str, str]) -> Path:
+    """Write files into a folder that is new or empty.
+
+    Args:
+        directory: the folder.
+        contents: text by path in the folder; made before the first one is written, so that nothing
+            stays half-written. One is the federation file, `federation.toml`.
+
+    Returns:
+        The path of the federation file.
+
+    Raises:
+        InputError: the directory is a file, or not empty, or cannot be written.
+    """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: is a file; name a folder that is new or empty")
     if directory.is_dir() and any(directory.iterdir()):
         raise InputError(f"{directory}: is not empty; name a folder that is new or empty")
-    # All contents are made before the first one is written, so nothing stays half-written.
-    bank, platform = _simulate()
-    contents = {
-        "bank/manifest.toml": BANK_MANIFEST,
-        "bank/borrowers.csv": _csv(bank),
-        "platform/manifest.toml": PLATFORM_MANIFEST,
-        "platform/merchants.csv": _csv(platform),
-        "federation.toml": FEDERATION_TOML,
-    }
     try:
         for name, content in contents.items():
             path = directory / name
@@ -225,13 +244,13 @@ def _simulate(seed: int = 20_260_101) -> tuple[dict[str, list[str]], dict[str, l
     at_platform = rng.permutation(np.r_[shared, np.arange(BANK_FIRMS, total)])
     bank = {
         "registration_number": [numbers[firm] for firm in at_bank],
-        "loan_amount": _cells(loan[at_bank], 0),
-        "term": _cells(term[at_bank], 0),
+        "loan_amount": cells(loan[at_bank], 0),
+        "term": cells(term[at_bank], 0),
         # The bank's core system writes -999 where it does not know the age of a firm.
-        "years_in_business": _cells(years[at_bank], 1, rng.random(BANK_FIRMS) < 0.04, "-999"),
-        "equity_ratio": _cells(equity[at_bank], 3, rng.random(BANK_FIRMS) < 0.08),
+        "years_in_business": cells(years[at_bank], 1, rng.random(BANK_FIRMS) < 0.04, "-999"),
+        "equity_ratio": cells(equity[at_bank], 3, rng.random(BANK_FIRMS) < 0.08),
         "industry": [_INDUSTRIES[index] for index in industry[at_bank]],
-        "defaulted": _cells(defaulted[at_bank], 0),
+        "defaulted": cells(defaulted[at_bank], 0),
     }
     padded = rng.random(PLATFORM_FIRMS) < 0.02
     unknown = rng.random(PLATFORM_FIRMS)
@@ -241,9 +260,9 @@ def _simulate(seed: int = 20_260_101) -> tuple[dict[str, list[str]], dict[str, l
             numbers[firm] + (" " if pad else "")
             for firm, pad in zip(at_platform, padded, strict=True)
         ],
-        "days_on_platform": _cells(days[at_platform], 0),
-        "return_rate": _cells(returns[at_platform], 3, unknown < 0.05),
-        "disputes": _cells(disputes[at_platform], 0),
+        "days_on_platform": cells(days[at_platform], 0),
+        "return_rate": cells(returns[at_platform], 3, unknown < 0.05),
+        "disputes": cells(disputes[at_platform], 0),
         "tier": [
             _TIERS[index] for index in np.digitize(np.log(turnover[at_platform]), [9.3, 10.4])
         ],
@@ -253,7 +272,7 @@ def _simulate(seed: int = 20_260_101) -> tuple[dict[str, list[str]], dict[str, l
         amount = turnover * np.exp(trend * (quarter - 1.5) + noise)
         # A merchant who joined within the year has no turnover in the first quarters.
         not_yet = days[at_platform] < 90 * (4 - quarter)
-        platform[f"turnover_q{quarter + 1}"] = _cells(amount[at_platform], 0, not_yet, "-1")
+        platform[f"turnover_q{quarter + 1}"] = cells(amount[at_platform], 0, not_yet, "-1")
     agreed = rng.choice(["credit-scoring", ""], size=PLATFORM_FIRMS, p=[0.99, 0.01])
     expired = rng.random(PLATFORM_FIRMS) < 0.01
     platform["consent_purpose"] = agreed.tolist()
@@ -264,7 +283,7 @@ def _simulate(seed: int = 20_260_101) -> tuple[dict[str, list[str]], dict[str, l
     return bank, platform
 
 
-def _cells(
+def cells(
     values: npt.NDArray[np.generic],
     decimals: int,
     unknown: npt.NDArray[np.bool_] | None = None,
@@ -277,7 +296,7 @@ def _cells(
     return [code if hide else cell for cell, hide in zip(cells, unknown, strict=True)]
 
 
-def _csv(columns: dict[str, list[str]]) -> str:
+def csv_text(columns: dict[str, list[str]]) -> str:
     """Return columns as the text of a CSV file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

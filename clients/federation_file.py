@@ -19,22 +19,46 @@
     validation_share = 0.2           # of the rows that are not test rows
     seed = 42
 
-Every party may hold this file; it says nothing about anybody's columns. A manifest is opened by
-its own party alone, so reading this file opens none.
+Several banks that train one model on rows of their own make a horizontal federation:
+
+    [federation]
+    topology = "horizontal"          # the default is "vertical", as above
+
+    [parties.north]                  # two or more parties, all with role = "label"
+    role = "label"
+    manifest = "north/manifest.toml"
+
+    [aggregation]                    # see clients/aggregation_settings.py
+    minimum_clients = 3
+
+Every bank then cuts its own rows as [split] says. Every party may hold this file; it says nothing
+about anybody's columns. A manifest is opened by its own party alone, so reading this file opens
+none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
+from clients.aggregation_settings import AggregationSettings, read_aggregation
 from clients.manifest import PartyManifest, PartyRole, party_name, read_manifest, require_party
 from clients.settings_file import Section, read_toml, suggest
 from federation.alignment import AlignmentMode
 from federation.errors import InputError
 
 Scalar = str | int | float | bool | tuple[float, ...]
+# A bank that trains with nobody else needs no federation.
+FEWEST_BANKS = 2
+
+
+class Topology(StrEnum):
+    """What the parties share: borrowers, or columns."""
+
+    VERTICAL = "vertical"  # the same borrowers, other columns; one party holds the outcomes
+    HORIZONTAL = "horizontal"  # other borrowers, the same columns; every party holds outcomes
 
 
 @dataclass(frozen=True)
@@ -48,11 +72,12 @@ class PartyEntry:
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How the label party splits the aligned borrowers.
+    """How the label party splits the aligned borrowers; horizontally, every bank its own.
 
     Attributes:
         test_share: share of the rows kept for the test.
-        validation_share: share of the remaining rows on which the penalty is chosen.
+        validation_share: share of the remaining rows on which the penalty is chosen, or early
+            stopping decided.
         seed: seed of the split.
         column: a column of the label party's table whose values (train, validation, test) fix
             the split instead of `test_share`; None: split by shares.
@@ -68,8 +93,10 @@ class SplitSettings:
 class FederationConfig:
     """All that a federation file says, checked; `path` is the file itself.
 
-    `parties` begins with the label party; `model` and `privacy` hold the scalars of their tables
-    as they stand in the file, for the room that knows what they mean.
+    `parties` begins with the label party; in a horizontal federation they are the banks in the
+    file's order, and `aggregation` says how their updates are summed (None otherwise). `model` and
+    `privacy` hold the scalars of their tables as they stand in the file, for the room that knows
+    what they mean.
     """
 
     path: Path
@@ -81,16 +108,44 @@ class FederationConfig:
     privacy: Mapping[str, Scalar]
     note: str = ""
     simulated: bool = False
+    topology: Topology = Topology.VERTICAL
+    aggregation: AggregationSettings | None = None
 
     @property
     def label_party(self) -> PartyEntry:
-        """The party that holds the outcomes."""
+        """The one party that holds the outcomes, in a vertical federation.
+
+        Raises:
+            InputError: the federation is horizontal.
+        """
+        self.require(Topology.VERTICAL)
         return self.parties[0]
 
     @property
     def feature_parties(self) -> tuple[PartyEntry, ...]:
-        """The parties that hold features only, in the file's order."""
+        """The parties that hold features only, in the file's order, in a vertical federation.
+
+        Raises:
+            InputError: the federation is horizontal.
+        """
+        self.require(Topology.VERTICAL)
         return self.parties[1:]
+
+    def require(self, topology: Topology) -> None:
+        """Refuse a federation of the other topology.
+
+        Raises:
+            InputError: names the file, and what its parties are.
+        """
+        if self.topology is topology:
+            return
+        parties = "every party holds outcomes of its own, so none is the label party"
+        if self.topology is Topology.VERTICAL:
+            parties = "one party holds the outcomes of borrowers that all share"
+        raise InputError(
+            f"{self.path}: [federation] has 'topology' as '{self.topology}', in which {parties}; "
+            f'what was asked for needs a federation file with topology = "{topology}"'
+        )
 
     def party(self, name: str) -> PartyEntry:
         """Return the party of this name."""
@@ -123,30 +178,48 @@ def read_federation(path: Path | str) -> FederationConfig:
 
     Raises:
         InputError: the file is missing or not TOML, a key is unknown, missing or of another
-            type, or there is not exactly one label party with at least one feature party.
+            type, there is not exactly one label party with at least one feature party, or, in
+            a horizontal federation, there are not at least two label parties and no other.
     """
     path = Path(path)
     top = read_toml(path, "federation file")
-    top.allow("federation", "parties", "split", "model", "privacy")
+    top.allow("federation", "parties", "split", "model", "privacy", "aggregation")
     federation = top.section("federation")
-    federation.allow("alignment", "output", "note", "simulated")
+    federation.allow("topology", "alignment", "output", "note", "simulated")
+    topology = federation.choice("topology", Topology, Topology.VERTICAL)
+    parties = _parties(
+        top.required_section("parties", '[parties.bank] with role = "label"'), path.parent, topology
+    )
+    aggregation = None
+    if topology is Topology.HORIZONTAL:
+        if "alignment" in federation:
+            raise federation.error(
+                "has 'alignment' although topology = \"horizontal\", in which no borrowers are "
+                "aligned; remove one of the two"
+            )
+        aggregation = read_aggregation(top.section("aggregation"), len(parties))
+    elif "aggregation" in top:
+        raise top.error(
+            'has a table [aggregation], which only banks with topology = "horizontal" under '
+            "[federation] need; remove it or set the topology"
+        )
     return FederationConfig(
         path=path,
         alignment=federation.choice("alignment", AlignmentMode, AlignmentMode.INNER),
         output=path.parent / federation.text("output", "runs"),
-        parties=_parties(
-            top.required_section("parties", '[parties.bank] with role = "label"'), path.parent
-        ),
+        parties=parties,
         split=_split(top.section("split")),
         model=_scalars(top.section("model")),
         privacy=_scalars(top.section("privacy")),
         note=federation.optional_text("note", example="SME loans 2019-2024") or "",
         simulated=federation.flag("simulated", False),
+        topology=topology,
+        aggregation=aggregation,
     )
 
 
-def _parties(section: Section, folder: Path) -> tuple[PartyEntry, ...]:
-    """Read the parties, the label party first."""
+def _parties(section: Section, folder: Path, topology: Topology) -> tuple[PartyEntry, ...]:
+    """Read the parties, the label party first (horizontally, all in the file's order)."""
     entries: list[PartyEntry] = []
     for name in section.values:
         party = section.section(name)
@@ -160,11 +233,14 @@ def _parties(section: Section, folder: Path) -> tuple[PartyEntry, ...]:
         )
     label_parties = [entry for entry in entries if entry.role is PartyRole.LABEL]
     feature_parties = [entry for entry in entries if entry.role is PartyRole.FEATURE]
-    if len(label_parties) != 1:
+    if topology is Topology.HORIZONTAL:
+        _check_banks(section, label_parties, feature_parties)
+    elif len(label_parties) != 1:
         raise section.error(
             f'has {len(label_parties)} parties with role = "label"; exactly one holds the outcomes'
+            + _horizontal_hint(label_parties, feature_parties)
         )
-    if not feature_parties:
+    elif not feature_parties:
         raise section.error('has no party with role = "feature"; there must be at least one')
     manifests = [entry.manifest for entry in entries]
     for entry in entries:
@@ -173,6 +249,28 @@ def _parties(section: Section, folder: Path) -> tuple[PartyEntry, ...]:
                 f"gives the manifest of '{entry.name}' to another party too; each has its own"
             )
     return (*label_parties, *feature_parties)
+
+
+def _check_banks(
+    section: Section, banks: list[PartyEntry], feature_parties: list[PartyEntry]
+) -> None:
+    """Refuse what is not two or more banks."""
+    if feature_parties:
+        raise section.error(
+            f"has '{feature_parties[0].name}' with role = \"feature\" although topology = "
+            '"horizontal", in which every party is a bank with outcomes of its own: role = "label"'
+        )
+    if len(banks) < FEWEST_BANKS:
+        raise section.error(
+            f"has {len(banks)} parties; a horizontal federation needs at least {FEWEST_BANKS} banks"
+        )
+
+
+def _horizontal_hint(label_parties: list[PartyEntry], feature_parties: list[PartyEntry]) -> str:
+    """Say what several banks without a feature party probably want."""
+    if len(label_parties) < FEWEST_BANKS or feature_parties:
+        return ""
+    return ', unless [federation] has topology = "horizontal"'
 
 
 def _split(section: Section) -> SplitSettings:

@@ -18,10 +18,12 @@ positive = 1
 [features]
 age = { kind = "numeric", unit = "years", minimum = 18, maximum = 120 }
 region = "categorical"           # short for { kind = "categorical" }
+tier = { kind = "categorical", categories = ["basic", "plus"] }   # all others count as one
 
 [features.payments]              # a group: many columns declared alike
 columns = ["paid_may", "paid_june"]
 kind = "numeric"
+sequence = true                  # months of one quantity, the oldest first
 unit = "NTD"
 missing = [-999]
 label = "amount paid ({column})"
@@ -34,11 +36,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from clients.series import Series, Summary
-from clients.settings_file import Section, read_toml, suggest
+from clients.feature_declarations import read_features, read_sequences, read_series
+from clients.series import MonthlySequence, Series
+from clients.settings_file import Section, read_toml
 from federation.errors import InputError
 from federation.identifiers import IdentifierRule
-from federation.schema import FeatureKind, FeatureSpec
+from federation.schema import FeatureSpec
 
 SOURCE_FORMATS = (".csv", ".parquet")
 _PARTY_NAME_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -105,7 +108,11 @@ class ConsentSettings:
 
 @dataclass(frozen=True)
 class PartyManifest:
-    """All that a party's manifest says, checked; `path` is the manifest itself."""
+    """All that a party's manifest says, checked; `path` is the manifest itself.
+
+    `sequences` are the groups that declare `sequence = true`, in the manifest's order; all have
+    the same number of columns.
+    """
 
     path: Path
     name: str
@@ -117,6 +124,7 @@ class PartyManifest:
     consent: ConsentSettings | None
     features: tuple[FeatureSpec, ...]
     series: tuple[Series, ...] = ()
+    sequences: tuple[MonthlySequence, ...] = ()
 
 
 def read_manifest(path: Path | str) -> PartyManifest:
@@ -146,8 +154,9 @@ def read_manifest(path: Path | str) -> PartyManifest:
         id_rule=ids.choice("rule", IdentifierRule, IdentifierRule.STRIP),
         label=_label(top, role),
         consent=_consent(top.section("consent"), path.parent) if "consent" in top else None,
-        features=_features(top.section("features")),
-        series=_series(top.section("features")),
+        features=read_features(top.section("features")),
+        series=read_series(top.section("features")),
+        sequences=read_sequences(top.section("features")),
     )
     if role is PartyRole.FEATURE and not manifest.features:
         raise top.error(
@@ -242,111 +251,6 @@ def _consent(section: Section, folder: Path) -> ConsentSettings:
         section.text("valid_until_column"),
         open_ended,
     )
-
-
-def _features(section: Section) -> tuple[FeatureSpec, ...]:
-    """Read all features in the order in which they are declared."""
-    specs: list[FeatureSpec] = []
-    for name, value in section.values.items():
-        if isinstance(value, str):
-            # age = "numeric" is short for age = { kind = "numeric" }
-            short = Section({"kind": value}, section.file, f"features.{name}")
-            specs.extend(_feature(name, short))
-        else:
-            specs.extend(_feature(name, section.section(name)))
-    seen: set[str] = set()
-    for spec in specs:
-        if spec.name in seen:
-            raise section.error(f"declares the column '{spec.name}' twice; declare it once")
-        seen.add(spec.name)
-    return tuple(specs)
-
-
-def _series(section: Section) -> tuple[Series, ...]:
-    """Read the groups that ask for summaries, in the order in which they are declared."""
-    found: list[Series] = []
-    for name, value in section.values.items():
-        if not isinstance(value, dict) or "summaries" not in value:
-            continue
-        group = section.section(name)
-        columns = group.texts("columns", example='["may", "june"]') if "columns" in group else ()
-        if group.choice("kind", FeatureKind) is not FeatureKind.NUMERIC or len(columns) < 2:
-            raise group.error(
-                "asks for 'summaries' of what is not a group of two or more numeric columns; "
-                "list them under 'columns'"
-            )
-        asked = group.texts("summaries", example='["mean", "max"]')
-        known = [str(summary) for summary in Summary]
-        for summary in asked:
-            if summary not in known:
-                raise group.error(f"asks for the summary '{summary}'; {suggest(summary, known)}")
-        if len(set(asked)) != len(asked):
-            raise group.error("asks for one summary twice; list each once")
-        found.append(
-            Series(
-                name,
-                columns,
-                tuple(map(Summary, asked)),
-                group.text("unit", "1"),
-                public="label" in group or "labels" in group,
-            )
-        )
-    return tuple(found)
-
-
-def _feature(name: str, section: Section) -> list[FeatureSpec]:
-    """Read one feature, or a group: a table with 'columns' declares all of them alike."""
-    section.allow(
-        "kind", "unit", "missing", "minimum", "maximum", "label", "labels", "columns", "summaries"
-    )
-    kind = section.choice("kind", FeatureKind)
-    minimum, maximum = section.optional_number("minimum"), section.optional_number("maximum")
-    if kind is FeatureKind.CATEGORICAL and (minimum is not None or maximum is not None):
-        raise section.error("has a range for a categorical feature; only numeric ones have a range")
-    if minimum is not None and maximum is not None and minimum > maximum:
-        raise section.error(f"has a minimum ({minimum:g}) above its maximum ({maximum:g})")
-    columns = (
-        section.texts("columns", example='["may", "june"]') if "columns" in section else (name,)
-    )
-    if not columns:
-        raise section.error("has an empty list 'columns'; name at least one column")
-    missing = section.scalars("missing", example="such as [-999]")
-    if any(isinstance(code, bool) for code in missing):
-        raise section.error("has true or false in 'missing'; codes are text or numbers")
-    labels = _labels(section, columns)
-    return [
-        FeatureSpec(
-            name=column,
-            kind=kind,
-            unit=section.text("unit", "1"),
-            missing_codes=missing,
-            minimum=minimum,
-            maximum=maximum,
-            label=label,
-        )
-        for column, label in zip(columns, labels, strict=True)
-    ]
-
-
-def _labels(section: Section, columns: tuple[str, ...]) -> list[str | None]:
-    """Return the public label of each column: 'label' (a pattern in a group) or 'labels'."""
-    if "labels" in section:
-        labels = section.texts("labels", example='["paid in May", "paid in June"]')
-        if "label" in section:
-            raise section.error("has both 'label' and 'labels'; keep one")
-        if len(labels) != len(columns):
-            raise section.error(
-                f"has {len(labels)} labels for {len(columns)} columns; there must be one a column"
-            )
-        return list(labels)
-    label = section.optional_text("label", example="amount paid")
-    if label is None:
-        return [None] * len(columns)
-    if len(columns) > 1 and "{column}" not in label:
-        raise section.error(
-            "has one label for several columns; put {column} into it, or list 'labels'"
-        )
-    return [label.replace("{column}", column) for column in columns]
 
 
 def _refuse_double_use(top: Section, manifest: PartyManifest) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import math
 import os
 import resource
 from collections.abc import Callable
@@ -16,10 +15,12 @@ from typing import Any
 from clients.bank.results import keep_results, label_name
 from clients.manifest import PartyManifest
 from clients.sources import load_table
-from clients.vault import Vault, save_part, write_private
+from clients.vault import Vault, save_model, write_private
 from federation.alignment import GroupWorkers, open_group
 from federation.errors import InputError
-from federation.privacy.accountant import LabelRelease, rho_for
+from federation.privacy.events import Unit
+from federation.privacy.history import check_run
+from federation.privacy.ledger import Expenditure
 from federation.session.machine import Machine, Progress
 from federation.vertical import (
     FeatureSessionResult,
@@ -28,6 +29,7 @@ from federation.vertical import (
     feature_party_session,
     label_party_session,
 )
+from federation.vertical.trainings import planned_event
 
 DEFAULT_DELTA = 1e-5
 
@@ -101,7 +103,9 @@ class PartyRun:
         if job.manifest.name == job.label_party:
             if job.plan is None:
                 raise InputError(f"the label party '{job.label_party}' was given no plan")
-            return label_party_session(self.table, job.plan, group, job.run)
+            return label_party_session(
+                self.table, job.plan, group, job.run, sequences=job.manifest.sequences
+            )
         return feature_party_session(
             self.table,
             job.manifest.name,
@@ -110,28 +114,32 @@ class PartyRun:
             group,
             software(),
             partners=job.feature_parties,
+            sequences=job.manifest.sequences,
         )
 
     def _refuse_over_budget(self) -> None:
         """Find out before anything leaves whether the ledger has room for all of the plan."""
         if self.job.plan is None or self.job.epsilon_budget is None:
             return
-        history = self.vault.label_history(self._dataset)
-        for training in self.job.plan.trainings:
-            rho = math.inf
-            if training.label_epsilon is not None:
-                rho = rho_for(training.label_epsilon, training.label_delta)
-            release = LabelRelease(rho, self.job.run, training.name)
-            history.check_budget(release, self.job.epsilon_budget, self._delta)
-            history = history.after(release)
+        planned = [planned_event(training) for training in self.job.plan.trainings]
+        history = self.vault.history(Unit.LABEL, self._dataset)
+        check_run(history, planned, self.job.epsilon_budget, self._delta)
 
     @property
     def _delta(self) -> float:
         plan = self.job.plan
         return min(t.label_delta for t in plan.trainings) if plan else DEFAULT_DELTA
 
-    def _enter_release(self, release: LabelRelease) -> None:
-        self.vault.enter_release(release, self._dataset, self.job.epsilon_budget, self._delta)
+    def _enter_release(self, spent: Expenditure) -> None:
+        self.vault.enter_event(
+            spent.event,
+            spent.unit,
+            self._dataset,
+            spent.run,
+            spent.what,
+            self.job.epsilon_budget,
+            self._delta,
+        )
 
     def close(self) -> None:
         """Let the id-blinding processes go."""
@@ -150,8 +158,8 @@ class PartyRun:
             "seconds": {stage: round(value, 4) for stage, value in result.seconds.items()},
         }
         if isinstance(result, LabelSessionResult):
-            history = self.vault.label_history(self._dataset)
-            summary |= keep_results(result, self.job.output, history)
+            spent = self.vault.expenditures(Unit.LABEL, self._dataset)
+            summary |= keep_results(result, self.job.output, spent)
         else:
             summary |= self._finish_feature_party(result)
         copy = self.job.output / "disclosures.jsonl"
@@ -160,7 +168,9 @@ class PartyRun:
 
     def _finish_feature_party(self, result: FeatureSessionResult) -> dict[str, Any]:
         for name, part in result.parts.items():
-            save_part(self.job.output / f"model-{name}.json", part)
+            save_model(self.job.output, name, part)
+        for name, encoder in result.encoders.items():
+            save_model(self.job.output, name, encoder)
         return {
             "role": "feature",
             "aligned": result.aligned,

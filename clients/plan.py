@@ -7,9 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clients.federation_file import FederationConfig
-from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.vertical import SessionPlan, SplitPlan
+from federation.vertical.trainings import (
+    ADDITIVE,
+    SPLIT,
+    Training,
+    settings_known,
+    training_from_json,
+    training_kind,
+)
 
 PRIVACY_KEYS = ("label_epsilon", "delta", "epsilon_budget")
 # Under label noise a stronger ridge than the exact default pays (docs/benchmarks.md).
@@ -18,8 +25,11 @@ NOISY_RIDGE = 30.0
 
 def training_settings(
     config: FederationConfig, overrides: Mapping[str, Any] | None = None
-) -> AdditiveSettings:
+) -> Training:
     """One training's settings: the file's [model] and [privacy], then what the caller overrides.
+
+    Where the caller asks for another kind of model than the file, only those settings of the file's
+    [model] count that this kind has too.
 
     Raises:
         InputError: a key is unknown or a value out of range; names the file.
@@ -37,12 +47,17 @@ def training_settings(
         values["label_delta"] = config.privacy["delta"]
     asked = dict(overrides or {})
     _refuse_less_noise(config, asked)
-    values |= asked
-    if values.get("label_epsilon") is not None:
-        values.setdefault("name", "label-noise")
-        values.setdefault("ridge", NOISY_RIDGE)
     try:
-        return AdditiveSettings.from_json(values)
+        kind = training_kind(values | asked)
+        if kind != training_kind(values):
+            known = settings_known(kind) - {"name"}
+            values = {name: value for name, value in values.items() if name in known}
+        values |= asked
+        if values.get("label_epsilon") is not None and kind != SPLIT:
+            values.setdefault("ridge", NOISY_RIDGE)
+            if kind == ADDITIVE:
+                values.setdefault("name", "label-noise")
+        return training_from_json(values)
     except InputError as error:
         raise InputError(f"{config.path}: {error}") from error
 

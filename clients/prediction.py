@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 from clients.manifest import PartyManifest
 from clients.party import software
 from clients.sources import load_table
-from clients.vault import Vault, load_part, write_private
+from clients.vault import Vault, load_model, write_private
 from federation.alignment import AlignmentMode, open_group
 from federation.session.machine import Machine, Progress
 from federation.vertical.prediction import (
@@ -37,7 +37,7 @@ class PredictionJob:
         manifest: this party's own; its table holds the borrowers to score.
         label_party, feature_parties: names.
         alignment: 'inner' or 'label-left'.
-        model: this party's model part.
+        model: this party's model part, 'model-….json'; a network's lies beside it.
         output: this party's folder for what the run leaves.
         cores: free for this party's alignment.
     """
@@ -62,7 +62,7 @@ class PredictionRun:
         """Read the model part and the table, and build the machine."""
         self.job = job
         party = job.manifest.name
-        part = load_part(job.model)
+        part, encoder = load_model(job.model)
         # Borrowers to score have no outcome yet: the label column need not be there.
         self.table = load_table(replace(job.manifest, label=None), now=datetime.now(UTC))
         self._group = open_group(self.table.row_count, job.cores)
@@ -90,6 +90,7 @@ class PredictionRun:
                 self._group,
                 software(),
                 job.feature_parties,
+                encoder,
             )
         self.machine: Machine[Any] = Machine(
             party, job.session, role, on_sent=log.enter, on_progress=on_progress

@@ -1,4 +1,4 @@
-"""Summaries of a series: what a row of like columns (six months of payments) says as a whole.
+"""Series: groups of like columns (six months of payments), their order and their summaries.
 
 A group of numeric columns may ask for summaries; each becomes one more feature of its party. They
 are made at the source, row by row, so nothing about other borrowers enters them. On the UCI data
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,13 @@ class Summary(StrEnum):
     MAXIMUM = "max"
     MINIMUM = "min"
     DEVIATION = "std"  # population standard deviation
+
+
+class MonthlySequence(NamedTuple):
+    """A numeric group that is a history: its name, and its columns with the oldest first."""
+
+    name: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Series:
 
 
 def _deviation(values: Matrix) -> npt.NDArray[np.float64]:
+    # Sorted: the same values in another order, of months or of columns, give the same last bit.
+    values = np.sort(values, axis=1)
     mean = np.nanmean(values, axis=1, keepdims=True)
     # Rounded to the precision that the inputs carry, so that equal rows fall into equal bins.
     deviation = np.sqrt(np.nanmean((values - mean) ** 2, axis=1))
@@ -62,6 +72,27 @@ _FUNCTIONS: dict[Summary, Callable[[Matrix], npt.NDArray[np.float64]]] = {
     Summary.MINIMUM: lambda values: np.asarray(np.nanmin(values, axis=1)),
     Summary.DEVIATION: _deviation,
 }
+
+
+def summary_spec(group: Series, summary: Summary, members: Sequence[FeatureSpec]) -> FeatureSpec:
+    """The feature that a summary makes; its range follows from its columns' where all have one."""
+    name = f"{group.name} {summary}"
+    lowest = [spec.minimum for spec in members if spec.minimum is not None]
+    highest = [spec.maximum for spec in members if spec.maximum is not None]
+    minimum = min(lowest) if len(lowest) == len(members) else None
+    maximum = max(highest) if len(highest) == len(members) else None
+    if summary is Summary.DEVIATION:
+        # Largest where half of the values lie at either end (Popoviciu 1935).
+        maximum = None if minimum is None or maximum is None else (maximum - minimum) / 2
+        minimum = 0.0
+    return FeatureSpec(
+        name,
+        FeatureKind.NUMERIC,
+        group.unit,
+        minimum=minimum,
+        maximum=maximum,
+        label=name if group.public else None,
+    )
 
 
 def summarise(columns: Sequence[FeatureColumn], series: Sequence[Series]) -> list[FeatureColumn]:
@@ -80,9 +111,6 @@ def summarise(columns: Sequence[FeatureColumn], series: Sequence[Series]) -> lis
         filled = np.where(empty[:, None], 0.0, values)  # an all-missing row warns otherwise
         for summary in group.summaries:
             result = np.where(empty, np.nan, _FUNCTIONS[summary](filled))
-            name = f"{group.name} {summary}"
-            spec = FeatureSpec(
-                name, FeatureKind.NUMERIC, group.unit, label=name if group.public else None
-            )
+            spec = summary_spec(group, summary, [member.spec for member in members])
             made.append(FeatureColumn(spec, result, members[0].present))
     return made

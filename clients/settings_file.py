@@ -155,6 +155,14 @@ class Section:
             raise self._wrong_type(key, value, "a number", show=True)
         return float(value)
 
+    def positive_number(self, key: str, default: float, *, at_most: float) -> float:
+        """Return a number above 0 that is at most the limit."""
+        value = self.optional_number(key) if key in self.values else default
+        if value is None or not 0 < value <= at_most:
+            right = f"a number above 0, at most {at_most:g}"
+            raise self._wrong_type(key, self.values.get(key), right, show=True)
+        return value
+
     def share(self, key: str, default: float) -> float:
         """Return a share between 0 and 1, both excluded."""
         value = self.optional_number(key) if key in self.values else default

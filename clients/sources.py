@@ -26,6 +26,10 @@ from federation.vertical import plan
 ABSENT = ABSENT_ROW
 
 
+class NothingToLearn(InputError):
+    """A table that was read well, but has one class only or too few rows to train on."""
+
+
 class SplitPart(IntEnum):
     """The part of the rows that a row belongs to."""
 
@@ -95,7 +99,8 @@ def load_table(
 
     Raises:
         InputError: a file or column is missing, an id is missing or twice there, a value is not
-            what the manifest says, the label has one class, or no row has a valid consent.
+            what the manifest says, or no row has a valid consent.
+        NothingToLearn: the label has one class.
     """
     if now.tzinfo is None:
         raise ValueError("the run's time needs a time zone")
@@ -238,7 +243,7 @@ def _refuse_one_class(
     what = f"all {len(label)} rows are positive ({shown})"
     if not defaults:
         what = f"none of {len(label)} rows is positive ({shown})"
-    raise InputError(
+    raise NothingToLearn(
         f"{file.path}, column '{settings.column}': the label has one class, {what}; it needs "
         "defaults and repaid loans, so check 'positive' in [label] of the manifest"
     )

@@ -18,10 +18,17 @@ from typing import Any
 
 from federation.additive.model_part import ModelPart
 from federation.errors import InputError
-from federation.privacy.accountant import LabelRelease
-from federation.privacy.ledger import LabelHistory, release_body
+from federation.privacy.events import Event, Unit
+from federation.privacy.history import PrivacyHistory, check_run
+from federation.privacy.ledger import (
+    Expenditure,
+    expenditure_body,
+    expenditures,
+    history_of,
+)
 from federation.record_chain import Entry, Head, read_chain
 from federation.session.machine import Sent
+from federation.split.part import SUFFIX, NetworkPart
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -131,29 +138,122 @@ class Vault:
             )
         return self.home / "disclosures" / f"{run}.jsonl"
 
+    def run_folder(self, run: str) -> Path:
+        """What this party must remember of a run of several messages: checkpoints, kept rows.
+
+        Raises:
+            InputError: the run's name is no name of a file.
+        """
+        return self.home / "runs" / self.disclosures_path(run).stem
+
     def disclosure_log(self, run: str, session: str) -> DisclosureLog:
         """The disclosure log of one run."""
         return DisclosureLog(ChainFile(self.disclosures_path(run)), run, session)
 
-    def label_history(self, dataset: str) -> LabelHistory:
-        """All releases of these labels so far."""
-        return LabelHistory.of(ChainFile(self.ledger_path).entries, dataset)
-
-    def enter_release(
-        self, release: LabelRelease, dataset: str, budget: float | None, delta: float
-    ) -> LabelHistory:
-        """Enter a release in the ledger before it happens; refuse it where the budget is short.
+    def ledger(self) -> list[Entry]:
+        """The privacy ledger's entries, in order.
 
         Raises:
-            InputError: the budget has no room; nothing was entered.
+            InputError: the file was changed by hand; says which line.
+        """
+        # The end first: an entry that another run makes meanwhile comes before its new end.
+        end = _written_end(self._ledger_end_path)
+        return _checked(ChainFile(self.ledger_path), end)
+
+    def expenditures(self, unit: Unit, dataset: str) -> tuple[Expenditure, ...]:
+        """What was spent of one data set so far, for one unit of privacy.
+
+        Raises:
+            InputError: the ledger was changed by hand, or is a later version's.
+        """
+        return expenditures(self.ledger(), unit, dataset, str(self.ledger_path))
+
+    def history(self, unit: Unit, dataset: str) -> PrivacyHistory:
+        """The history of one data set so far, for one unit of privacy; raises as expenditures."""
+        return history_of(self.expenditures(unit, dataset), unit)
+
+    def enter_event(
+        self,
+        event: Event,
+        unit: Unit,
+        dataset: str,
+        run: str,
+        what: str,
+        budget: float | None,
+        delta: float,
+    ) -> PrivacyHistory:
+        """Enter an event in the ledger before it happens; refuse it where the budget is short.
+
+        Args:
+            event: the mechanism and its parameters.
+            unit: whom it protects.
+            dataset: the name of the data in this ledger, whatever rows they hold today.
+            run: the run it belongs to.
+            what: in words, what is released and to whom.
+            budget: ε that the whole history may reach at `delta`; None sets no limit.
+            delta: of the budget; kept with the entry.
+
+        Returns:
+            The history, this event included.
+
+        Raises:
+            InputError: the budget has no room, or the ledger was changed by hand; nothing was
+                entered.
         """
         # Locked, so that two runs at once can't both take what is left of the budget.
         with _locked(self.ledger_path) as ledger:
-            history = LabelHistory.of(ledger.entries, dataset)
-            history.check_budget(release, budget, delta)
-            stamp = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
-            ledger.append(release_body(release, dataset) | stamp)
-        return history.after(release)
+            entries = _checked(ledger, _written_end(self._ledger_end_path))
+            spent = expenditures(entries, unit, dataset, str(self.ledger_path))
+            history = history_of(spent, unit)
+            check_run(history, (event,), budget, delta)
+            stamp = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "delta": delta}
+            ledger.append(expenditure_body(Expenditure(event, unit, run, what), dataset) | stamp)
+            head = {"length": ledger.head.length, "digest": ledger.head.digest}
+            write_private(self._ledger_end_path, json.dumps(head).encode() + b"\n")
+        return history.after(event)
+
+    @property
+    def _ledger_end_path(self) -> Path:
+        return self.home / "ledger.head"
+
+
+def _written_end(path: Path) -> Head:
+    """The end of a chain as it was last written down; the start where it never was.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        return Head(int(content["length"]), str(content["digest"]))
+    except FileNotFoundError:
+        return Head()
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: is not the written-down end of a privacy ledger; restore it together with "
+            "ledger.jsonl"
+        ) from error
+
+
+def _checked(chain: ChainFile, end: Head) -> list[Entry]:
+    """The chain's entries, if they reach its written-down end.
+
+    No entry follows the last one and holds its digest, so the end is kept in a file of its own. It
+    is written after the entry, and lags behind where a crash came between the two.
+    """
+    entries = chain.entries
+    if end.length > len(entries):
+        raise InputError(
+            f"{chain.path}, line {len(entries) + 1}: an entry was dropped; there were {end.length}"
+        )
+    if end.length and end.digest != entries[end.length - 1].digest:
+        raise InputError(f"{chain.path}, line {end.length}: the entry was altered")
+    if len(entries) > end.length + 1:
+        raise InputError(
+            f"{chain.path}, line {end.length + 2}: the entry was not made by veilscore, or the "
+            "file ledger.head beside it was taken away"
+        )
+    return entries
 
 
 class DisclosureLog:
@@ -169,6 +269,11 @@ class DisclosureLog:
     def path(self) -> Path:
         """The chain's file."""
         return self._chain.path
+
+    @property
+    def length(self) -> int:
+        """How many messages it holds."""
+        return self._chain.head.length
 
     def enter(self, sent: Sent) -> None:
         """One message; called before it leaves."""
@@ -189,6 +294,42 @@ class DisclosureLog:
 def save_part(path: Path, part: ModelPart) -> None:
     """Write a model part."""
     write_private(path, part.to_json().encode() + b"\n")
+
+
+def save_model(folder: Path, training: str, part: ModelPart | NetworkPart) -> None:
+    """Write what a party holds of a training: JSON over bins, safetensors of networks."""
+    if isinstance(part, ModelPart):
+        save_part(folder / f"model-{training}.json", part)
+    else:
+        write_private(folder / f"model-{training}{SUFFIX}", part.to_bytes())
+
+
+def load_network(path: Path) -> NetworkPart:
+    """Read a part of a neural training.
+
+    Raises:
+        InputError: the file is missing or not such a part.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no model part; train first") from error
+    return NetworkPart.from_bytes(data, str(path))
+
+
+def load_model(path: Path) -> tuple[ModelPart | NetworkPart, NetworkPart | None]:
+    """Read what a party holds of a training: its part, and the encoder of a blind one.
+
+    Args:
+        path: of the part over bins, 'model-….json'; a network's lies beside it.
+
+    Raises:
+        InputError: there is neither, or one is damaged.
+    """
+    network = path.with_suffix(SUFFIX)
+    if network.exists() and not path.exists():
+        return load_network(network), None
+    return load_part(path), load_network(network) if network.exists() else None
 
 
 def load_part(path: Path) -> ModelPart:

@@ -29,6 +29,8 @@ class FeatureSpec:
             as stripped text for categorical ones).
         minimum, maximum: allowed range of a numeric value that is not missing, or None.
         label: what the owner lets reports call the feature; None keeps it nameless outside.
+        categories: the public vocabulary of a categorical feature, for models that all banks
+            train together; a value that is not in it counts as 'other'. Empty: none is declared.
     """
 
     name: str
@@ -38,6 +40,7 @@ class FeatureSpec:
     minimum: float | None = None
     maximum: float | None = None
     label: str | None = None
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

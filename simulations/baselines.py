@@ -109,6 +109,45 @@ def fit_baselines(
     return found
 
 
+def pooled_mlp(
+    columns: Sequence[FeatureColumn],
+    label: npt.NDArray[np.uint8],
+    *,
+    train_rows: npt.NDArray[np.integer[Any]],
+    test_rows: npt.NDArray[np.integer[Any]],
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+) -> list[Baseline]:
+    """Fit scikit-learn's MLP on all rows, as if all banks' had been brought together.
+
+    It has two hidden layers (64, 32) and a ridge, and takes 15 epochs. One network varies with its
+    seed, so tables show the mean of the seeds' metrics (not the metric of the mean score, which
+    would be an ensemble's).
+
+    Args:
+        columns: the feature columns of all banks' rows.
+        label: 1 for default, 0 for repaid, one a row; both classes among the training rows.
+        train_rows: row positions; a single bank's give what that bank reaches alone.
+        test_rows: row positions.
+        seeds: of the networks.
+
+    Returns:
+        One baseline a seed, all named "MLP".
+    """
+    from threadpoolctl import threadpool_limits
+
+    found: list[Baseline] = []
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Maximum iterations.*")
+        start = time.perf_counter()
+        matrix = _network_matrix(columns, train_rows)
+        for seed in seeds:
+            data = _Prepared(matrix[train_rows], matrix[test_rows], label[train_rows], seed)
+            scores = _perceptron(data)
+            found.append(Baseline("MLP", Columns.POOLED, scores, time.perf_counter() - start))
+            start = time.perf_counter()
+    return found
+
+
 def _tree_matrix(
     columns: Sequence[FeatureColumn], train_rows: npt.NDArray[np.integer[Any]]
 ) -> Matrix:
@@ -161,6 +200,28 @@ def _binned_matrix(
             bins = np.digitize(values, edges).astype(np.float64)
             bins[np.isnan(values)] = np.nan
         blocks.append(_one_hot(bins, train_rows))
+    return np.hstack(blocks)
+
+
+def _network_matrix(
+    columns: Sequence[FeatureColumn], train_rows: npt.NDArray[np.integer[Any]]
+) -> Matrix:
+    """Return the standardised matrix, and every number's signed logarithm standardised too.
+
+    Amounts of money are so skewed that a network sees little of them on one scale alone.
+    """
+    logarithms = [
+        FeatureColumn(
+            column.spec,
+            np.sign(column.values) * np.log1p(np.abs(column.values.astype(np.float64))),
+            column.present,
+        )
+        for column in columns
+        if column.spec.kind is FeatureKind.NUMERIC
+    ]
+    blocks = [_standardised_matrix(columns, train_rows)]
+    if logarithms:
+        blocks.append(_standardised_matrix(logarithms, train_rows))
     return np.hstack(blocks)
 
 
@@ -229,6 +290,21 @@ def _xgboost(data: _Prepared) -> Matrix:
         colsample_bytree=0.8,
         random_state=data.seed,
         n_jobs=1,
+    )
+    return _scores(model.fit(data.train, data.train_label), data)
+
+
+def _perceptron(data: _Prepared) -> Matrix:
+    from sklearn.neural_network import MLPClassifier
+
+    # A fixed number of epochs: scikit-learn stops early by accuracy, which says little of a rare
+    # class, and on a small bank's rows stopped several hundredths of AUC too early.
+    model = MLPClassifier(
+        (64, 32),
+        alpha=1.0,
+        batch_size=min(256, len(data.train)),
+        max_iter=15,
+        random_state=data.seed,
     )
     return _scores(model.fit(data.train, data.train_label), data)
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clients.channels.stream import StreamChannel
+from federation.additive.schedule import Round
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import open_group
 from federation.errors import InputError
@@ -145,13 +146,16 @@ def _summary(machine: Machine[Any], sent: list[tuple[str, int]]) -> dict[str, An
     result = machine.result
     if isinstance(result, LabelSessionResult):
         training = result.trainings[0]
+        last = training.fit.rounds[-1]
+        if not isinstance(last, Round):
+            raise TypeError("the benchmark trains the additive model")
         summary |= {
             "seconds": dict(result.seconds),
             "rounds": len(training.fit.rounds),
             "auc": float(auc(result.test_labels, training.test_scores)),
             "ks": float(ks(result.test_labels, training.test_scores)),
             "test_rows": result.test_rows.tolist(),
-            "strengths": [training.fit.rounds[-1].smoothness, training.fit.rounds[-1].ridge],
+            "strengths": [last.smoothness, last.ridge],
             "scheme": result.scheme,
             "features": dict(result.features),
         }

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from federation.errors import InputError
+from simulations.bench_cli import add_bench
+
+
+class ModelKind(StrEnum):
+    """Which model is trained."""
+
+    ADDITIVE = "additive"  # vertical: block-Newton over private linear maps
+    NEURAL = "neural"  # horizontal: DP-SGD and encrypted sums; vertical: a split network
+    BLIND = "blind"  # vertical: the additive model on the platform's own frozen encoder
+
+
+class TopologyName(StrEnum):
+    """What the parties share."""
+
+    VERTICAL = "vertical"
+    HORIZONTAL = "horizontal"
+
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables.")]
 AsJson = Annotated[
@@ -24,14 +44,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(train)
     app.command()(predict)
-    bench = typer.Typer(
-        help="Measure speed, memory and bytes on this machine.", no_args_is_help=True
-    )
-    bench.command("additive")(bench_additive)
-    bench.command("alignment")(bench_alignment)
-    bench.command("label-noise")(bench_label_noise)
-    bench.command("all")(bench_all)
-    app.add_typer(bench, name="bench")
+    add_bench(app)
 
 
 def demo(
@@ -39,6 +52,9 @@ def demo(
     label_epsilon: Annotated[
         float, typer.Option(help="ε of the training with label noise (unit: one borrower's label).")
     ] = 2.0,
+    record_epsilon: Annotated[
+        float, typer.Option(help="ε of the four banks' network (unit: one borrower's record).")
+    ] = 3.0,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,25 +62,77 @@ def demo(
 
     Two Flower clients align their borrowers, train the additive model without exchanging a row,
     once with exact sums and once with label noise, and compare it with what the bank has alone and
-    with what pooling the plaintext would reach.
+    with what pooling the plaintext would reach. Then four banks with rows and labels of their own
+    train one network under record-level differential privacy and encrypted aggregation.
     """
     from simulations.uci import write_parties
+    from simulations.uci_banks import write_banks
 
     federation = write_parties(output / "parties-uci")
-    _run(
+    vertical = _run(
         federation,
         "demo",
         [{"name": "exact"}, {"name": "label-noise", "label_epsilon": label_epsilon}],
         output,
         baselines=True,
-        quiet=quiet,
-        as_json=as_json,
+        quiet=quiet or as_json,
+        as_json=False,
     )
+    horizontal = _run_banks(
+        write_banks(output / "banks-uci"),
+        "demo-banks",
+        {"record_epsilon": record_epsilon},
+        output,
+        baselines=False,
+        brief=True,
+        quiet=quiet or as_json,
+        as_json=False,
+    )
+    if as_json:
+        record = {"vertical": json.loads(vertical), "horizontal": json.loads(horizontal)}
+        sys.stdout.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def train(
-    config: Annotated[Path, typer.Option(help="The federation file (see `veilscore init`).")],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The federation file (see `veilscore init`); without one, the UCI data of the "
+            "demo, divided as --topology, --banks and --partition say."
+        ),
+    ] = None,
+    model: Annotated[
+        ModelKind | None,
+        typer.Option(help="Default: the file's; additive (vertical) or neural (horizontal)."),
+    ] = None,
+    topology: Annotated[
+        TopologyName | None,
+        typer.Option(
+            help="vertical: the same borrowers, other columns; horizontal: several banks with rows "
+            "and labels of their own. Default: the file's."
+        ),
+    ] = None,
     label_epsilon: LabelEpsilon = None,
+    record_epsilon: Annotated[
+        float | None,
+        typer.Option(help="Horizontal: ε of DP-SGD at each bank (unit: one borrower's record)."),
+    ] = None,
+    client_epsilon: Annotated[
+        float | None,
+        typer.Option(help="Horizontal: ε of the noisy sums (unit: one bank's whole data set)."),
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="Horizontal: mlp, gru or lstm.")] = None,
+    banks: Annotated[int, typer.Option(help="Without --config: how many banks.")] = 4,
+    partition: Annotated[
+        str,
+        typer.Option(
+            help="Without --config: iid, dirichlet:0.3, dirichlet-by-class:0.3 or "
+            "attribute:EDUCATION."
+        ),
+    ] = "iid",
+    resume: Annotated[
+        str | None, typer.Option(help="Horizontal: go on with this run, which was stopped.")
+    ] = None,
     baselines: Annotated[
         bool, typer.Option(help="Also fit models on pooled plaintext, for comparison only.")
     ] = True,
@@ -74,22 +142,86 @@ def train(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train the additive default model on the parties of a federation file, all on this machine.
+    """Train one default model on the parties of a federation file, all on this machine.
 
-    Every party runs in a process of its own that opens its own manifest and table only.
+    Vertical: a bank and partners train the additive model, or a neural one. Horizontal: several
+    banks train one network; their updates are added up encrypted. Every party's work opens its own
+    manifest and table only.
     """
-    overrides: dict[str, Any] = {}
-    if label_epsilon is not None:
-        overrides["label_epsilon"] = label_epsilon
+    from clients.federation_file import Topology, read_federation
+    from simulations.training_choice import Asked, federation_to_train, vertical_overrides
+
+    asked = Asked(model, topology, label_epsilon, record_epsilon, client_epsilon, architecture)
+    file = federation_to_train(config, asked, output or Path("runs"), banks, partition)
+    federation = read_federation(file)
+    if federation.topology is Topology.HORIZONTAL:
+        _run_banks(
+            file,
+            "train",
+            asked.horizontal_overrides(),
+            output if config is not None else output or Path("runs"),
+            resume=resume,
+            baselines=baselines,
+            quiet=quiet,
+            as_json=as_json,
+        )
+        return
+    if resume is not None:
+        raise InputError("--resume: a vertical session can't be resumed yet; train again")
     _run(
-        config,
+        file,
         "train",
-        [overrides],
-        output,
+        [vertical_overrides(federation, asked)],
+        output if config is not None else output or Path("runs"),
         baselines=baselines,
         quiet=quiet,
         as_json=as_json,
     )
+
+
+def _run_banks(
+    file: Path,
+    name: str,
+    overrides: dict[str, Any],
+    output: Path | None,
+    *,
+    resume: str | None = None,
+    brief: bool = False,
+    baselines: bool,
+    quiet: bool,
+    as_json: bool,
+) -> str:
+    from clients.federation_file import read_federation
+    from simulations.banks_console import print_banks, print_brief
+    from simulations.console import reading_console, shown_progress
+    from simulations.horizontal_run import banks_json, train_banks
+
+    config = read_federation(file)
+    if output is not None:
+        config = config.with_output(output)
+    with shown_progress(quiet or as_json) as on_progress:
+        figures = train_banks(
+            config,
+            name,
+            overrides=overrides,
+            baselines=baselines,
+            resume=resume,
+            latest=not brief,
+            on_progress=on_progress,
+        )
+    record = banks_json(figures)
+    if as_json:
+        sys.stdout.write(record)
+    elif not quiet:
+        console = reading_console()
+        (print_brief if brief else print_banks)(figures, console)
+        console.print(
+            f"Written: {config.output / figures.run}/ (report.html, metrics.json, a model a bank)"
+            + ("." if brief else f"; {config.output}/latest links to it."),
+            highlight=False,
+            soft_wrap=True,
+        )
+    return record
 
 
 def _run(
@@ -101,7 +233,7 @@ def _run(
     baselines: bool,
     quiet: bool,
     as_json: bool,
-) -> None:
+) -> str:
     from clients.federation_file import read_federation
     from simulations.console import print_table, reading_console, shown_progress
     from simulations.run_record import metrics_json
@@ -119,8 +251,9 @@ def _run(
             on_progress=on_progress,
         )
     folder = config.output / figures.run
+    record = metrics_json(figures)
     if as_json:
-        sys.stdout.write(metrics_json(figures))
+        sys.stdout.write(record)
     elif not quiet:
         console = reading_console()
         print_table(figures, console)
@@ -130,6 +263,7 @@ def _run(
             highlight=False,
             soft_wrap=True,
         )
+    return record
 
 
 def predict(
@@ -158,70 +292,3 @@ def predict(
             f"{figures['scored']:,} borrowers scored in {figures['seconds']:.1f} s; scores at the "
             f"label party: {figures['scores']}\n"
         )
-
-
-def bench_additive(
-    rows: Annotated[
-        int, typer.Option(help="Borrowers in all; a fifth is kept for the test.")
-    ] = 30000,
-    label_features: Annotated[int, typer.Option(help="Features of the label party.")] = 5,
-    party_features: Annotated[int, typer.Option(help="Features of the feature party.")] = 18,
-    bins: Annotated[int, typer.Option(help="Most bins a feature.")] = 32,
-    transport: Annotated[str, typer.Option(help="memory | stream")] = "stream",
-    data: Annotated[str, typer.Option(help="simulated | uci (real; its own sizes)")] = "simulated",
-    as_json: AsJson = False,
-) -> None:
-    """Train the additive model: seconds, rounds, bytes, memory, and AUC against plaintext."""
-    from simulations.bench_additive import bench
-
-    _print(bench(rows, label_features, party_features, bins, transport, data), as_json)
-
-
-def bench_alignment(
-    ids: Annotated[int, typer.Option(help="Ids at each side; 80% are shared.")] = 100_000,
-    as_json: AsJson = False,
-) -> None:
-    """Align two parties' ids, both sides on this machine's cores, and report ids a second."""
-    from simulations.bench_alignment import bench_alignment as bench
-
-    _print(bench(ids), as_json)
-
-
-def bench_label_noise(
-    epsilon: Annotated[float, typer.Option(help="ε a training; one borrower's label.")] = 2.0,
-    draws: Annotated[int, typer.Option(help="Independent draws of the noise.")] = 10,
-    as_json: AsJson = False,
-) -> None:
-    """What label noise costs on the UCI data: test AUC over several draws of the noise."""
-    from simulations.bench_label_noise import label_noise_draws
-
-    _print(label_noise_draws(epsilon, draws), as_json)
-
-
-def bench_all(as_json: AsJson = False) -> None:
-    """The benchmarks behind docs/benchmarks.md, one after the other."""
-    from simulations.bench_additive import bench
-    from simulations.bench_alignment import bench_alignment as alignment
-    from simulations.bench_label_noise import label_noise_draws
-
-    runs: list[tuple[str, Any]] = [
-        ("UCI, stream", lambda: bench(0, 0, 0, 32, "stream", "uci")),
-        ("110,000 x (13+30), stream", lambda: bench(110_000, 13, 30, 32, "stream", "simulated")),
-        ("UCI, label noise, ten draws", lambda: label_noise_draws(2.0, 10)),
-        ("alignment, 100,000 x 100,000", lambda: alignment(100_000)),
-    ]
-    for name, run in runs:
-        if not as_json:
-            sys.stdout.write(f"\n{name}\n")
-        figures = run()
-        _print({"bench": name} | figures if as_json else figures, as_json)
-
-
-def _print(figures: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(figures) + "\n")
-        return
-    width = max(map(len, figures))
-    for name, value in figures.items():
-        shown = f"{value:,.4g}" if isinstance(value, float) else f"{value}"
-        sys.stdout.write(f"{name:<{width}}  {shown}\n")

@@ -110,6 +110,8 @@ def print_table(figures: RunFigures, console: Console) -> None:
     table.add_section()
     for training in figures.trainings:
         name = "federated"
+        if training["name"] != figures.main_training:
+            name = f"federated, {training['name']}"
         if training["label_noise"] is not None:
             noise = training["label_noise"]
             name = f"federated, label noise ε = {noise['epsilon']:g} *"

@@ -1,4 +1,4 @@
-"""A session in Flower's simulation: every party a process of its own, over the relay."""
+"""Runs in Flower's simulation: a session of all parties over the relay, or banks' rounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from clients.federation_file import FederationConfig
@@ -55,10 +56,100 @@ def run_in_flower(
         on_progress: called with a party's name and its progress note.
         party_seconds: time limit for all parties to come.
         nodes: how many nodes to start; one a party if not given.
-        task: fields of the coordinator's `SessionJob` that make it another task than training.
+        task: what to do instead of training (`SessionJob`).
 
     Raises:
         PartyFailure: a party failed or did not come; one sentence.
+    """
+    parties = [party.name for party in config.parties]
+
+    def serve(grid: Any) -> Any:
+        from server.coordinator.app import SessionJob, run_session
+
+        job = SessionJob(
+            run,
+            f"{run}-{secrets.token_hex(4)}",
+            parties[0],
+            tuple(parties),
+            tuple(trainings),
+            party_seconds=party_seconds,
+            **(task or {}),
+        )
+        return run_session(grid, job, on_progress)
+
+    # All parties hold a session at once: the last would wait for the first for ever.
+    count = nodes or len(parties)
+    return simulate(config, serve, nodes=count, at_once=count)
+
+
+def run_banks_in_flower(
+    config: FederationConfig,
+    run: str,
+    folder: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    on_note: Callable[[Any], None] = lambda note: None,
+    party_seconds: float = 60.0,
+) -> Any:
+    """Run one horizontal training; returns the coordinator's `HorizontalOutcome`.
+
+    Args:
+        config: the federation of banks.
+        run: the run's id.
+        folder: where the coordinator keeps its transcript.
+        overrides: of the file's settings.
+        resume: go on with that run from its transcript.
+        on_note: called with the coordinator's notes.
+        party_seconds: time limit for all banks to come.
+
+    Raises:
+        PartyFailure: too few banks came or are left; one sentence.
+    """
+    if config.aggregation is None:
+        raise ValueError("a horizontal federation has aggregation settings")
+    aggregation = config.aggregation
+    banks = tuple(party.name for party in config.parties)
+
+    def serve(grid: Any) -> Any:
+        from federation.horizontal.server import Limits
+        from server.coordinator.horizontal_run import HorizontalJob, run_horizontal
+        from server.coordinator.transcript_store import TranscriptStore
+
+        limits = Limits(
+            minimum_banks=aggregation.minimum_clients,
+            dropouts=aggregation.dropouts,
+            sample_share=aggregation.sample_share,
+        )
+        job = HorizontalJob(
+            run,
+            banks,
+            limits,
+            aggregation.round_seconds,
+            overrides or {},
+            resume,
+            party_seconds,
+        )
+        return run_horizontal(grid, job, TranscriptStore(folder), on_note)
+
+    # No order waits for another bank's reply: as many at once as the machine has cores.
+    at_once = min(len(banks), len(os.sched_getaffinity(0)))
+    return simulate(config, serve, nodes=len(banks), at_once=at_once)
+
+
+def simulate(
+    config: FederationConfig, serve: Callable[[Any], Any], *, nodes: int, at_once: int
+) -> Any:
+    """What `serve` returns, given the grid of a Flower simulation with so many nodes.
+
+    Args:
+        config: the federation that the nodes belong to.
+        serve: the coordinator's work.
+        nodes: how many to start.
+        at_once: how many work at the same time.
+
+    Raises:
+        VeilscoreError: what `serve` raised.
     """
     with tempfile.TemporaryDirectory(
         prefix="veilscore-flower-", ignore_cleanup_errors=True
@@ -71,10 +162,7 @@ def run_in_flower(
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:
-            parties = [party.name for party in config.parties]
-            return _run(
-                parties, run, trainings, on_progress, party_seconds, nodes, task or {}, home
-            )
+            return _simulate(serve, nodes, at_once, home)
         finally:
             for name, value in before.items():
                 if value is None:
@@ -83,56 +171,35 @@ def run_in_flower(
                     os.environ[name] = value
 
 
-def _run(
-    parties: Sequence[str],
-    run: str,
-    trainings: Sequence[Mapping[str, Any]],
-    on_progress: Callable[[str, ProgressNote], None],
-    party_seconds: float,
-    nodes: int | None,
-    task: Mapping[str, str],
-    home: str,
-) -> Any:
+def _simulate(serve: Callable[[Any], Any], nodes: int, at_once: int, home: str) -> Any:
     # Imported here: Flower reads its environment at import, and printing help must not wait for it.
     from flwr.app import Context
     from flwr.serverapp import Grid, ServerApp
     from flwr.simulation import run_simulation
 
     from clients.app import app as client_app
-    from server.coordinator.app import SessionJob, SessionOutcome, run_session
 
     for name in ("flwr", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    job = SessionJob(
-        run,
-        f"{run}-{secrets.token_hex(4)}",
-        parties[0],
-        tuple(parties),
-        tuple(trainings),
-        party_seconds=party_seconds,
-        **task,
-    )
-    ended: list[SessionOutcome | BaseException] = []
+    returned: list[Any] = []
+    raised: list[BaseException] = []
     server_app = ServerApp()
 
     @server_app.main()
     def main(grid: Grid, context: Context) -> None:
         try:
-            ended.append(run_session(grid, job, on_progress))
+            returned.append(serve(grid))
         except BaseException as error:
-            ended.append(error)
+            raised.append(error)
 
-    count = nodes or len(parties)
     run_simulation(
         server_app,
         client_app,
-        num_supernodes=count,
+        num_supernodes=nodes,
         backend_config={
-            # As many logical cores as parties: all must be scheduled at once, or the last would
-            # wait for the first for ever.
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
             "init_args": {
-                "num_cpus": count,
+                "num_cpus": at_once,
                 "include_dashboard": False,
                 "log_to_driver": False,
                 "logging_level": logging.CRITICAL,
@@ -141,11 +208,10 @@ def _run(
             },
         },
     )
-    if not ended:
+    if returned:
+        return returned[0]
+    if not raised:
         raise PartyFailure("Flower's simulation ended before the session did; see its log")
-    outcome = ended[0]
-    if isinstance(outcome, SessionOutcome):
-        return outcome
-    if isinstance(outcome, VeilscoreError):
-        raise outcome
-    raise RuntimeError("the coordinator failed") from outcome
+    if isinstance(raised[0], VeilscoreError):
+        raise raised[0]
+    raise RuntimeError("the coordinator failed") from raised[0]

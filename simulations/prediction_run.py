@@ -9,6 +9,7 @@ from typing import Any
 
 from clients.federation_file import FederationConfig
 from federation.errors import InputError
+from federation.split.part import SUFFIX
 from simulations.flower_run import new_run_id, run_in_flower
 from simulations.training_run import OnProgress
 
@@ -30,8 +31,9 @@ def predict_batch(
     model_run = model_run.resolve()
     for party in config.parties:
         part = model_run / party.name / f"model-{training}.json"
-        if not part.is_file():
-            known = sorted(path.stem[6:] for path in model_run.glob(f"{party.name}/model-*.json"))
+        if not part.is_file() and not part.with_suffix(SUFFIX).is_file():
+            parts = model_run.glob(f"{party.name}/model-*")
+            known = sorted({path.stem[6:] for path in parts if path.suffix in (".json", SUFFIX)})
             raise InputError(
                 f"{part}: there is no such model part; "
                 + (f"this run has the trainings {', '.join(known)}" if known else "train first")

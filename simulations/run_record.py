@@ -25,6 +25,7 @@ from federation.vertical.plain_words import (
     feature_party_words,
     label_party_words,
 )
+from federation.vertical.trainings import SPLIT
 
 Vector = npt.NDArray[np.float64]
 BOOTSTRAP_SEED = 7
@@ -88,6 +89,11 @@ class RunFigures:
         exact = [t["name"] for t in self.trainings if t["label_noise"] is None]
         return str(exact[0] if exact else self.trainings[0]["name"])
 
+    @property
+    def main_kind(self) -> str:
+        """That training's kind."""
+        return str(next(t["kind"] for t in self.trainings if t["name"] == self.main_training))
+
 
 def probabilities(log_odds: Vector) -> Vector:
     """σ of log-odds."""
@@ -135,7 +141,14 @@ def words_by_party(figures: RunFigures) -> dict[str, PartyWords]:
     bank = figures.summaries[figures.label_party]
     partners = [party.name for party in figures.config.feature_parties]
     trainings = [
-        TrainingWords(t["name"], len(t["rounds"]), noise_words(t)) for t in figures.trainings
+        TrainingWords(
+            t["name"],
+            len(t["rounds"]),
+            noise_words(t),
+            t["kind"],
+            int(t["settings"].get("embedding", 0)),
+        )
+        for t in figures.trainings
     ]
     aligned = int(bank["aligned"])
     floor = bin_floor(int(bank["counts"]["training"]) + int(bank["counts"]["validation"]))
@@ -156,6 +169,8 @@ def words_by_party(figures: RunFigures) -> dict[str, PartyWords]:
 def importances(figures: RunFigures, run_folder: Path) -> dict[str, list[tuple[str, float]]]:
     """Importance of each feature of each party under its public label, from the parts' files."""
     found: dict[str, list[tuple[str, float]]] = {}
+    if figures.main_kind == SPLIT:  # a network has no importance a feature
+        return found
     for party in figures.summaries:
         part = load_part(run_folder / party / f"model-{figures.main_training}.json")
         found[party] = [

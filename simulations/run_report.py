@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from clients.vault import ChainFile, Vault, load_part
+from clients.vault import Vault, load_part
 from federation.metrics import stability
-from federation.privacy.accountant import epsilon_of
+from federation.privacy.events import Exact, Unit
+from federation.privacy.history import PrivacyHistory
+from federation.privacy.ledger import expenditure_of
 from federation.report.figures import (
     DisclosedMessages,
     FeatureImportance,
@@ -24,7 +28,8 @@ from federation.report.figures import (
     model_curves,
 )
 from federation.report.shapes import IMPORTANCE_MEASURE, shapes_of
-from federation.vertical.plain_words import DIRECTION
+from federation.vertical.plain_words import direction
+from federation.vertical.trainings import BLIND, SPLIT
 from simulations.run_record import (
     ALONE,
     POOLED,
@@ -69,7 +74,7 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
             for party, items in importances(figures, run_folder).items()
         ),
         importance_measure=IMPORTANCE_MEASURE,
-        direction=DIRECTION,
+        direction=direction({str(t["kind"]) for t in figures.trainings}),
         disclosures=tuple(_disclosures(figures)),
         ledger=tuple(_ledger(figures)),
         rounds=tuple(
@@ -82,7 +87,9 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
             PartyProcess(name, int(s["process"])) for name, s in figures.summaries.items()
         ),
         stability=stability(figures.fit_probabilities[main], figures.probabilities[main]),
-        shapes=tuple(
+        shapes=()
+        if figures.main_kind == SPLIT
+        else tuple(
             shapes_of(
                 load_part(run_folder / figures.label_party / f"model-{main}.json"), SHOWN_SHAPES
             )
@@ -98,6 +105,15 @@ def _model_name(figures: RunFigures, name: str) -> str:
     if name == figures.main_training:
         return "Federated"
     return f"Federated, {name}"
+
+
+def _course(training: Mapping[str, Any]) -> str:
+    count, noise = len(training["rounds"]), training["label_noise"]
+    if training["kind"] == SPLIT:
+        protected = "true labels' gradients" if noise is None else "labels flipped once"
+        return f"split network, {count} exchanges, {protected}"
+    model = "frozen encoder, " if training["kind"] == BLIND else ""
+    return f"{model}{count} rounds, {'exact sums' if noise is None else 'label noise'}"
 
 
 def _models(figures: RunFigures) -> list[ModelRow]:
@@ -119,8 +135,7 @@ def _models(figures: RunFigures) -> list[ModelRow]:
                 _model_name(figures, name),
                 ModelRole.FEDERATED if noise is None else ModelRole.FEDERATED_PRIVATE,
                 comparison.metrics,
-                f"{len(training['rounds'])} rounds, "
-                + ("exact sums" if noise is None else "label noise"),
+                _course(training),
                 comparison.difference.auc,
                 spend,
             )
@@ -161,16 +176,18 @@ def _ledger(figures: RunFigures) -> list[LedgerLine]:
     manifest = figures.config.party(figures.label_party).manifest
     vault = Vault(manifest.parent / "vault")
     delta = float(figures.trainings[0]["settings"]["label_delta"])
-    lines, spent = [], 0.0
-    for number, entry in enumerate(ChainFile(vault.ledger_path).entries, start=1):
-        rho = entry.body["rho"]
+    noisy: dict[tuple[Unit, str], PrivacyHistory] = {}
+    lines = []
+    for number, entry in enumerate(vault.ledger(), start=1):
+        spent = expenditure_of(entry, str(vault.ledger_path))
         privacy = None
-        if rho != "exact":
-            spent += float(rho)
+        if not isinstance(spent.event, Exact):
+            key = (spent.unit, str(entry.body["dataset"]))
+            noisy[key] = noisy.get(key, PrivacyHistory(spent.unit)).after(spent.event)
             privacy = PrivacySpend(
-                epsilon_of(spent, delta),
+                noisy[key].epsilon(delta),
                 delta,
-                "one borrower's label",
+                spent.unit.value,
                 f"noisy releases up to line {number} of this ledger; exact ones have no ε",
             )
         recorded = datetime.fromisoformat(str(entry.body["time"])).astimezone(UTC)
@@ -178,7 +195,7 @@ def _ledger(figures: RunFigures) -> list[LedgerLine]:
             LedgerLine(
                 figures.label_party,
                 recorded,
-                f"{entry.body['what']} ({entry.body['run']})",
+                f"{spent.what} ({spent.run})",
                 privacy,
             )
         )

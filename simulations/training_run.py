@@ -20,6 +20,7 @@ from clients.vault import write_private
 from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.proto.relay_pb2 import ProgressNote
+from federation.vertical.trainings import Training
 from simulations.flower_run import new_run_id, run_in_flower
 from simulations.run_record import (
     ALONE,
@@ -59,7 +60,7 @@ def train_and_report(
             ledgers and disclosure logs.
     """
     plan = session_plan(config, "check", trainings)  # refuses wrong settings before anything starts
-    _refuse_early(config)
+    refuse_early(config)
     run = new_run_id(name)
     folder = config.output / run
     started = time.perf_counter()
@@ -84,11 +85,11 @@ def train_and_report(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    _link_latest(folder)
+    link_latest(folder)
     return figures
 
 
-def _refuse_early(config: FederationConfig) -> None:
+def refuse_early(config: FederationConfig) -> None:
     """Refuse what can be seen before anything starts, without opening a party's files.
 
     Raises:
@@ -113,7 +114,7 @@ def _figures(
     run: str,
     folder: Path,
     outcome: Any,
-    trainings: tuple[AdditiveSettings, ...],
+    trainings: tuple[Training, ...],
     baselines: bool,
     seconds: dict[str, float],
     on_progress: OnProgress,
@@ -130,15 +131,7 @@ def _figures(
     if baselines:
         started = time.perf_counter()
         on_progress("", ProgressNote(stage="baselines", fraction=0.1, detail="pooled plaintext"))
-        bins = {
-            party.name: int(outcome.summaries[party.name]["max_bins"][trainings[0].name])
-            for party in config.feature_parties
-        }
-        last = outcome.summaries[config.label_party.name]["trainings"][0]["rounds"][-1]
-        chosen = replace(
-            trainings[0], smoothness=float(last["smoothness"]), ridge=float(last["ridge"])
-        )
-        pooled = _pooled_models(config, scores["row"], chosen, bins)
+        pooled = _pooled_models(config, scores["row"], *_pooled_as(config, outcome, trainings[0]))
         names = tuple(name for name in pooled if name != POOLED)
         models |= pooled
         seconds["baselines"] = time.perf_counter() - started
@@ -165,10 +158,28 @@ def _figures(
     )
 
 
+def _pooled_as(
+    config: FederationConfig, outcome: Any, training: Training
+) -> tuple[AdditiveSettings | None, Mapping[str, int]]:
+    """As what the first training's model is to be fitted on pooled plaintext, with which bins.
+
+    Networks have no such twin: what they reach is compared with the other baselines.
+    """
+    if not isinstance(training, AdditiveSettings):
+        return None, {}
+    bins = {
+        party.name: int(outcome.summaries[party.name]["max_bins"][training.name])
+        for party in config.feature_parties
+    }
+    last = outcome.summaries[config.label_party.name]["trainings"][0]["rounds"][-1]
+    chosen = replace(training, smoothness=float(last["smoothness"]), ridge=float(last["ridge"]))
+    return chosen, bins
+
+
 def _pooled_models(
     config: FederationConfig,
     test_rows: Any,
-    settings: AdditiveSettings,
+    settings: AdditiveSettings | None,
     bins: Mapping[str, int],
 ) -> dict[str, Any]:
     from simulations.baselines import Columns, fit_baselines
@@ -177,17 +188,19 @@ def _pooled_models(
 
     table = pool(config)
     in_test = np.isin(table.rows, test_rows)
-    columns = table.label_party + table.partner_columns
-    most = [settings.bins] * len(table.label_party)
-    for party, own in table.partners.items():
-        most += [bins[party]] * len(own)
-    plain = fit_plain(
-        one_hot_design(columns, ~in_test, most),
-        table.label,
-        ~in_test,
-        smoothness=settings.smoothness,
-        ridge=settings.ridge,
-    )
+    models = {}
+    if settings is not None:
+        most = [settings.bins] * len(table.label_party)
+        for party, own in table.partners.items():
+            most += [bins[party]] * len(own)
+        plain = fit_plain(
+            one_hot_design(table.label_party + table.partner_columns, ~in_test, most),
+            table.label,
+            ~in_test,
+            smoothness=settings.smoothness,
+            ridge=settings.ridge,
+        )
+        models[POOLED] = probabilities(plain.test_scores)
     fitted = fit_baselines(
         table.label_party,
         table.partner_columns,
@@ -195,7 +208,6 @@ def _pooled_models(
         train_rows=np.flatnonzero(~in_test),
         test_rows=np.flatnonzero(in_test),
     )
-    models = {POOLED: probabilities(plain.test_scores)}
     return models | {
         baseline.name: baseline.test_scores
         for baseline in fitted
@@ -210,7 +222,8 @@ def _write_report(figures: RunFigures, folder: Path) -> None:
     write_private(folder / "report.html", render(report_input(figures, folder)).encode())
 
 
-def _link_latest(folder: Path) -> None:
+def link_latest(folder: Path) -> None:
+    """Let `latest` beside a run's folder lead to it."""
     beside = folder.parent / f".latest.{os.getpid()}"
     beside.unlink(missing_ok=True)
     beside.symlink_to(folder.name)

@@ -31,7 +31,7 @@ PAYMENT_COLUMNS = tuple(f"PAY_AMT{month}" for month in range(1, 7))
 PLATFORM_COLUMNS = STATUS_COLUMNS + BILL_COLUMNS + PAYMENT_COLUMNS
 ALL_COLUMNS = (*BANK_COLUMNS, *PLATFORM_COLUMNS, LABEL_COLUMN)
 
-_MONTHS = ("September", "August", "July", "June", "May", "April")  # the latest first
+MONTHS = ("September", "August", "July", "June", "May", "April")  # the latest first
 _BANK_ID = "borrower_id"
 _PLATFORM_ID = "customer_id"
 
@@ -105,27 +105,30 @@ column = "{_PLATFORM_ID}"
 rule = "strip"
 
 [features.status]             # months of delay; -2 no use, -1 paid in full, 0 revolving
-columns = {json.dumps(STATUS_COLUMNS)}
+columns = {json.dumps(STATUS_COLUMNS[::-1])}
 kind = "numeric"
+sequence = true               # the oldest month first
 unit = "months"
 minimum = -2
 maximum = 9
-labels = {json.dumps([f"repayment status, {month} 2005" for month in _MONTHS])}
+labels = {json.dumps([f"repayment status, {month} 2005" for month in MONTHS[::-1]])}
 summaries = ["mean", "max", "min", "std"]
 
 [features.bills]
-columns = {json.dumps(BILL_COLUMNS)}
+columns = {json.dumps(BILL_COLUMNS[::-1])}
 kind = "numeric"
+sequence = true               # the oldest month first
 unit = "NTD"
-labels = {json.dumps([f"bill, {month} 2005" for month in _MONTHS])}
+labels = {json.dumps([f"bill, {month} 2005" for month in MONTHS[::-1]])}
 summaries = ["mean", "max", "min", "std"]
 
 [features.payments]
-columns = {json.dumps(PAYMENT_COLUMNS)}
+columns = {json.dumps(PAYMENT_COLUMNS[::-1])}
 kind = "numeric"
+sequence = true               # the oldest month first
 unit = "NTD"
 minimum = 0
-labels = {json.dumps([f"payment, {month} 2005" for month in _MONTHS])}
+labels = {json.dumps([f"payment, {month} 2005" for month in MONTHS[::-1]])}
 summaries = ["mean", "max", "min", "std"]
 """
 

@@ -6,21 +6,23 @@ of its borrowers; under label noise no loss either, since the noise does not cov
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clients.manifest import PartyManifest
-from clients.vault import save_part, write_private
-from federation.additive.schedule import Round
-from federation.privacy.ledger import LabelHistory
+from clients.vault import save_model, write_private
+from federation.additive.label_party import LabelPartyFit
+from federation.privacy.events import LABEL, event_to_json
+from federation.privacy.ledger import Expenditure, history_of
 from federation.vertical import LabelSessionResult
 from federation.vertical.label_party import TrainingResult
+from federation.vertical.trainings import ADDITIVE
 
 TEST_SCORES, FIT_SCORES = "test-scores.parquet", "fit-scores.parquet"
 
@@ -33,13 +35,20 @@ def label_name(manifest: PartyManifest) -> str:
     return f"{manifest.name}:{manifest.label.column}" if manifest.label else manifest.name
 
 
-def keep_results(result: LabelSessionResult, folder: Path, history: LabelHistory) -> dict[str, Any]:
+def record_name(manifest: PartyManifest) -> str:
+    """Names a party's records in its ledger, whatever rows the table holds today."""
+    return f"{manifest.name}:*"
+
+
+def keep_results(
+    result: LabelSessionResult, folder: Path, spent: Sequence[Expenditure]
+) -> dict[str, Any]:
     """Write model parts and scores to the party's folder; returns what the run's record may hold.
 
     Args:
         result: of the session.
         folder: the label party's own, of this run.
-        history: of its labels, this run included.
+        spent: of its labels over all runs, this one included.
     """
     test: dict[str, npt.NDArray[Any]] = {
         "row": result.test_rows,
@@ -48,7 +57,7 @@ def keep_results(result: LabelSessionResult, folder: Path, history: LabelHistory
     }
     fitted: dict[str, npt.NDArray[Any]] = {}
     for training in result.trainings:
-        save_part(folder / f"model-{training.settings.name}.json", training.part)
+        save_model(folder, training.settings.name, training.part)
         test[training.settings.name] = training.test_scores
         fitted[training.settings.name] = training.fit.scores
     _write_scores(folder / TEST_SCORES, test)
@@ -63,40 +72,46 @@ def keep_results(result: LabelSessionResult, folder: Path, history: LabelHistory
         "features": dict(result.features),
         "trainings": [_training(training) for training in result.trainings],
         "ledger": {
-            "sentence": history.sentence(result.trainings[0].settings.label_delta),
+            "sentence": history_of(spent, LABEL).sentence(result.trainings[0].settings.label_delta),
             "releases": [
-                {
-                    "run": release.run,
-                    "what": release.what,
-                    "rho": None if np.isinf(release.rho) else release.rho,
-                }
-                for release in history.releases
+                {"run": one.run, "what": one.what, "event": event_to_json(one.event)}
+                for one in spent
             ],
         },
     }
 
 
 def _training(training: TrainingResult) -> dict[str, Any]:
-    noise, settings = training.fit.noise, training.settings
+    settings = training.settings
+    noise = _label_noise(training)
     return {
         "name": settings.name,
+        "kind": settings.to_json().get("kind", ADDITIVE),
         "settings": settings.to_json(),
         "rounds": [_figures(figures, noise is not None) for figures in training.fit.rounds],
         "best_round": training.fit.best_round,
         "part_digests": dict(training.part_digests),
-        "label_noise": None
-        if noise is None
-        else {
-            "epsilon": settings.label_epsilon,
-            "delta": settings.label_delta,
-            "rho": noise.rho,
-            "sigma_labels": noise.residual_sigma,
-        },
+        "label_noise": noise,
         "seconds": round(training.seconds, 4),
     }
 
 
-def _figures(figures: Round, noisy: bool) -> dict[str, Any]:
+def _label_noise(training: TrainingResult) -> dict[str, Any] | None:
+    """How the labels were protected; None where they were not."""
+    fit, settings = training.fit, training.settings
+    if not isinstance(fit, LabelPartyFit):
+        return fit.label_privacy()
+    if fit.noise is None:
+        return None
+    return {
+        "epsilon": settings.label_epsilon,
+        "delta": settings.label_delta,
+        "rho": fit.noise.rho,
+        "sigma_labels": fit.noise.residual_sigma,
+    }
+
+
+def _figures(figures: Any, noisy: bool) -> dict[str, Any]:
     """A round's figures; NaN as null (JSON has no NaN), and no exact loss under label noise."""
     values = {name: None if value != value else value for name, value in asdict(figures).items()}
     if noisy:

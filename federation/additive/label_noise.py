@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.additive.settings import AdditiveSettings
-from federation.privacy.accountant import gaussian_rho, rho_for
-from federation.privacy.discrete_gaussian import sample_many, tail_bound
+from federation.privacy.discrete_gaussian import discrete_gaussian_vector, tail_bound
+from federation.privacy.zcdp import gaussian_rho, rho_for
 from federation.quantisation import RESIDUAL_SCALE
 
 # Far more cells than any session sends: the tail bound grows with their logarithm only.
@@ -65,7 +65,7 @@ class LabelNoise:
 
     def draw(self, cells: int) -> npt.NDArray[np.int64]:
         """The noise of a training's cells (cells,), clipped to the bound."""
-        return np.clip(sample_many(self.sigma, cells), -self.bound, self.bound)
+        return np.clip(discrete_gaussian_vector(self.sigma, cells), -self.bound, self.bound)
 
 
 def noise_stretch(counts: Vector, variances: Vector, base_rate: float) -> Vector:

@@ -22,7 +22,8 @@ from federation.additive.settings import AdditiveSettings
 from federation.errors import ProtocolError
 from federation.linear_maps.interface import LabelSide
 from federation.masking import from_fixed_point
-from federation.privacy.accountant import LabelRelease
+from federation.privacy.events import Exact, GaussianRelease, Unit
+from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Answer, PartialScores, Verdict
 from federation.quantisation import RoundingDraws
 from federation.session.machine import Progress, Release, Send, Step, expect
@@ -146,16 +147,17 @@ def _summed_words(
 
 def _release(
     noise: LabelNoise | None, run: str, settings: AdditiveSettings, parties: tuple[str, ...]
-) -> LabelRelease:
+) -> Expenditure:
     to = ", ".join(parties)
     if noise is None:
         what = f"exact residual sums of every round over their own bins, to {to}"
-        return LabelRelease(float("inf"), run, f"training '{settings.name}': {what}")
+        return Expenditure(Exact(), Unit.LABEL, run, f"training '{settings.name}': {what}")
     what = (
         f"label sums over their own bins with discrete Gaussian noise "
         f"(σ = {noise.residual_sigma:.1f} labels a bin, drawn once for all rounds), to {to}"
     )
-    return LabelRelease(noise.rho, run, f"training '{settings.name}': {what}")
+    event = GaussianRelease(noise.rho)
+    return Expenditure(event, Unit.LABEL, run, f"training '{settings.name}': {what}")
 
 
 def _progress(schedule: Schedule, settings: AdditiveSettings, noisy: bool) -> Progress:

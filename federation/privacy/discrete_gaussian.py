@@ -2,16 +2,25 @@
 
 Source: Canonne, Kamath, Steinke, 'The Discrete Gaussian for Differential Privacy' (NeurIPS 2020),
 algorithms 1 to 3. No floating point takes part in the draw, so that no float artefact can leak.
+`sample` is the printed algorithm with any rational σ; `discrete_gaussian_vector` makes the same
+comparisons of integers for a whole vector at once.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import secrets
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# Up to here σ² times a series' place, and the square of any draw, stay below 2^63.
+LARGEST_SIGMA = 1 << 24
 
 
 def _bernoulli(probability: Fraction) -> bool:
@@ -58,9 +67,77 @@ def sample(sigma: Fraction | int) -> int:
             return candidate
 
 
-def sample_many(sigma: int, count: int) -> npt.NDArray[np.int64]:
-    """`count` independent draws (count,) with an integer σ."""
-    return np.array([sample(sigma) for _ in range(count)], dtype=np.int64)
+def _below(bounds: Integers) -> Integers:
+    """Uniform integers 0 ≤ x < bound, each without bias (n,); bounds are positive."""
+    drawn = np.empty(len(bounds), dtype=np.int64)
+    waiting = np.arange(len(bounds))
+    while len(waiting):
+        words = np.frombuffer(os.urandom(8 * len(waiting)), dtype=np.uint64) >> np.uint64(1)
+        value, bound = words.view(np.int64), bounds[waiting]
+        remainder = value % bound
+        # The last, incomplete run of `bound` values below 2^63 is drawn again.
+        whole = value - remainder <= np.int64((1 << 63) - 1) - bound + 1
+        drawn[waiting[whole]] = remainder[whole]
+        waiting = waiting[~whole]
+    return drawn
+
+
+def _bernoulli_exp_of(numerators: Integers, denominators: Integers) -> Flags:
+    """True with probability exp(-numerator/denominator), for fractions from 0 to 1 (n,)."""
+    outcome = np.zeros(len(numerators), dtype=np.bool_)
+    running, count = np.arange(len(numerators)), 1
+    while len(running):
+        goes_on = _below(denominators[running] * count) < numerators[running]
+        outcome[running[~goes_on]] = count % 2 == 1
+        running = running[goes_on]
+        count += 1
+    return outcome
+
+
+def _successes(count: int) -> Integers:
+    """How often in a row an event of probability 1/e happens (count,)."""
+    row = np.zeros(count, dtype=np.int64)
+    running = np.arange(count)
+    while len(running):
+        ones = np.ones(len(running), dtype=np.int64)
+        running = running[_bernoulli_exp_of(ones, ones)]
+        row[running] += 1
+    return row
+
+
+def _discrete_laplaces(scale: int, tries: int) -> Integers:
+    """Draws with P(x) ∝ exp(-|x|/scale): as many of the `tries` as were accepted."""
+    scales = np.full(tries, scale, dtype=np.int64)
+    offset = _below(scales)
+    offset = offset[_bernoulli_exp_of(offset, scales)]
+    magnitude = offset + scale * _successes(len(offset))
+    negative = _below(np.full(len(offset), 2, dtype=np.int64)) == 1
+    signed: Integers = np.where(negative, -magnitude, magnitude)
+    kept: Integers = signed[~(negative & (magnitude == 0))]
+    return kept
+
+
+def discrete_gaussian_vector(sigma: int, count: int) -> Integers:
+    """`count` independent draws (count,) with a whole σ.
+
+    With the Laplace scale σ itself, a candidate x is kept with probability
+    exp(-(|x| - σ)²/(2σ²)), a fraction of integers.
+
+    Raises:
+        ValueError: σ is not a whole number from 1 to 2^24.
+    """
+    if sigma != int(sigma) or not 1 <= sigma <= LARGEST_SIGMA:
+        raise ValueError(f"σ must be a whole number from 1 to {LARGEST_SIGMA:,}, not {sigma}")
+    sigma, denominator = int(sigma), 2 * int(sigma) ** 2
+    drawn = np.empty(0, dtype=np.int64)
+    while len(drawn) < count:
+        candidates = _discrete_laplaces(sigma, 2 * (count - len(drawn)) + 16)
+        squares = (np.abs(candidates) - sigma) ** 2
+        kept = _successes(len(squares)) >= squares // denominator
+        candidates, rest = candidates[kept], (squares % denominator)[kept]
+        kept = _bernoulli_exp_of(rest, np.full(len(rest), denominator, dtype=np.int64))
+        drawn = np.concatenate([drawn, candidates[kept]])
+    return drawn[:count]
 
 
 def tail_bound(sigma: int, count: int) -> int:

@@ -1,103 +1,95 @@
-"""The privacy ledger: every expenditure of a party's labels, across runs, and its hard stop.
+"""The privacy ledger: every expenditure of a party's data, across runs, as entries of a chain.
 
-The ledger is a record chain in the label party's vault. Its unit of privacy is one borrower's
-label. An ε is only ever stated with that unit and with the history it stands for.
+The ledger is a record chain in the party's vault. An entry holds an event, the unit of privacy and
+the name of the data set; histories are read back by both, and never mixed.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from federation.errors import InputError
-from federation.privacy.accountant import LabelRelease, compose, epsilon_of
+from federation.privacy.events import Event, Unit, event_from_json, event_to_json
+from federation.privacy.history import PrivacyHistory
 from federation.record_chain import Entry
 
-UNIT_OF_PRIVACY = "one borrower's label"
-EXACT = "exact"
-
-
-def release_body(release: LabelRelease, dataset: str) -> dict[str, Any]:
-    """A release as the content of a ledger entry; `dataset` is the digest of the labels."""
-    return {
-        "kind": "label-release",
-        "unit": UNIT_OF_PRIVACY,
-        "dataset": dataset,
-        "run": release.run,
-        "what": release.what,
-        "rho": EXACT if math.isinf(release.rho) else release.rho,
-    }
-
-
-def _release_of(body: Mapping[str, Any]) -> LabelRelease:
-    rho = math.inf if body["rho"] == EXACT else float(body["rho"])
-    return LabelRelease(rho, str(body["run"]), str(body["what"]))
+KIND = "privacy-event"
 
 
 @dataclass(frozen=True)
-class LabelHistory:
-    """All releases of one set of labels, in order."""
+class Expenditure:
+    """One event with its circumstances.
 
-    releases: tuple[LabelRelease, ...]
+    Attributes:
+        event: which mechanism, with which parameters.
+        unit: whom it protects.
+        run: the run it belongs to.
+        what: in words, what was released and to whom.
+    """
 
-    @classmethod
-    def of(cls, entries: Iterable[Entry], dataset: str) -> LabelHistory:
-        """The releases of these labels among a ledger's entries."""
-        return cls(
-            tuple(
-                _release_of(entry.body)
-                for entry in entries
-                if entry.body.get("kind") == "label-release" and entry.body["dataset"] == dataset
-            )
-        )
+    event: Event
+    unit: Unit
+    run: str
+    what: str
 
-    def after(self, release: LabelRelease) -> LabelHistory:
-        """The history with one more release."""
-        return LabelHistory((*self.releases, release))
 
-    def epsilon(self, delta: float) -> float:
-        """ε of the whole history at δ; infinite once anything exact was released."""
-        return epsilon_of(compose(self.releases), delta)
+def expenditure_body(spent: Expenditure, dataset: str) -> dict[str, Any]:
+    """An expenditure as the content of a ledger entry; `dataset` names the data in this ledger."""
+    return {
+        "kind": KIND,
+        "unit": spent.unit.value,
+        "dataset": dataset,
+        "run": spent.run,
+        "what": spent.what,
+        "event": event_to_json(spent.event),
+    }
 
-    def sentence(self, delta: float) -> str:
-        """The history's ε in words, with its unit."""
-        count = len(self.releases)
-        if count == 0:
-            return "no label sums were ever released"
-        exact = sum(math.isinf(release.rho) for release in self.releases)
-        noun, they_give = ("release", "it gives") if count == 1 else ("releases", "they give")
-        together = "" if count == 1 else " together"
-        if exact == 0:
-            return (
-                f"{count} {noun} of label sums:{together} ε = {self.epsilon(delta):.2f} at "
-                f"δ = {delta:g} per {UNIT_OF_PRIVACY}"
-            )
-        kind = "exact label sums" if exact == count else f"label sums, {exact} of them exact"
-        return (
-            f"{count} {noun} of {kind}: no ε bounds what {they_give} away{together} about "
-            f"{UNIT_OF_PRIVACY}"
-        )
 
-    def check_budget(self, release: LabelRelease, budget: float | None, delta: float) -> None:
-        """Refuse a release that would take the history over the budget.
+def expenditure_of(entry: Entry, where: str = "the privacy ledger") -> Expenditure:
+    """The expenditure of a ledger entry.
 
-        Raises:
-            InputError: says what is spent, what was asked, and the budget.
-        """
-        if budget is None:
-            return
-        spent, would_be = self.epsilon(delta), self.after(release).epsilon(delta)
-        if would_be > budget * (1 + 1e-9):
-            limit = f"privacy.epsilon_budget is {budget:g} (δ = {delta:g}, per {UNIT_OF_PRIVACY})"
-            if math.isinf(spent):
-                raise InputError(
-                    f"{limit}, but exact sums of these labels were released before, which no ε "
-                    "bounds: no budget can be kept any more; see `veilscore ledger`"
-                )
-            asked = "exact sums (no ε)" if math.isinf(release.rho) else f"ε = {would_be:.2f} in all"
-            raise InputError(
-                f"{limit}: ε = {spent:.2f} is spent, and this run would make it {asked}; ask for "
-                "a smaller label_epsilon, or have the budget's owner raise it"
-            )
+    Raises:
+        InputError: names `where` and the line; the entry is none, or of an unknown mechanism.
+    """
+    place, body = f"{where}, line {entry.index + 1}", entry.body
+    try:
+        if body["kind"] != KIND:
+            raise InputError(f"{place}: an entry of kind '{body['kind']}' is no privacy event")
+        unit, run, what = Unit(body["unit"]), str(body["run"]), str(body["what"])
+        return Expenditure(event_from_json(body["event"], place), unit, run, what)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{place}: not a whole privacy event ({error!r})") from error
+
+
+def expenditures(
+    entries: Iterable[Entry], unit: Unit, dataset: str, where: str = "the privacy ledger"
+) -> tuple[Expenditure, ...]:
+    """What was spent of one data set, for one unit, in order.
+
+    Every entry is read, so that one that this version can't read is never left out of an ε.
+
+    Raises:
+        InputError: an entry is not one of this version's.
+    """
+    return tuple(
+        spent
+        for entry in entries
+        if (spent := expenditure_of(entry, where)).unit == unit
+        and entry.body.get("dataset") == dataset
+    )
+
+
+def history_of(spent: Iterable[Expenditure], unit: Unit) -> PrivacyHistory:
+    """The history that these expenditures of one unit make.
+
+    Raises:
+        ValueError: one is of another unit.
+    """
+    events = []
+    for expenditure in spent:
+        if expenditure.unit != unit:
+            raise ValueError(f"guarantees per {expenditure.unit} and per {unit} never add up")
+        events.append(expenditure.event)
+    return PrivacyHistory(unit, tuple(events))

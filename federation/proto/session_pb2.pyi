@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("session", "sender", "recipient", "sequence", "hello", "plan", "blinded_ids", "reblinded_ids", "aligned_rows", "map_offer", "map_seed", "hint_block", "query", "answer", "sums", "partial_scores", "verdict", "closing")
+    __slots__ = ("session", "sender", "recipient", "sequence", "hello", "plan", "blinded_ids", "reblinded_ids", "aligned_rows", "map_offer", "map_seed", "hint_block", "query", "answer", "sums", "partial_scores", "verdict", "closing", "embeddings", "gradients")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,8 @@ class Envelope(_message.Message):
     PARTIAL_SCORES_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     CLOSING_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    GRADIENTS_FIELD_NUMBER: _ClassVar[int]
     session: str
     sender: str
     recipient: str
@@ -45,7 +47,9 @@ class Envelope(_message.Message):
     partial_scores: PartialScores
     verdict: Verdict
     closing: Closing
-    def __init__(self, session: _Optional[str] = ..., sender: _Optional[str] = ..., recipient: _Optional[str] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., blinded_ids: _Optional[_Union[BlindedIds, _Mapping]] = ..., reblinded_ids: _Optional[_Union[ReblindedIds, _Mapping]] = ..., aligned_rows: _Optional[_Union[AlignedRows, _Mapping]] = ..., map_offer: _Optional[_Union[MapOffer, _Mapping]] = ..., map_seed: _Optional[_Union[MapSeed, _Mapping]] = ..., hint_block: _Optional[_Union[HintBlock, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., partial_scores: _Optional[_Union[PartialScores, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
+    embeddings: Embeddings
+    gradients: Gradients
+    def __init__(self, session: _Optional[str] = ..., sender: _Optional[str] = ..., recipient: _Optional[str] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., blinded_ids: _Optional[_Union[BlindedIds, _Mapping]] = ..., reblinded_ids: _Optional[_Union[ReblindedIds, _Mapping]] = ..., aligned_rows: _Optional[_Union[AlignedRows, _Mapping]] = ..., map_offer: _Optional[_Union[MapOffer, _Mapping]] = ..., map_seed: _Optional[_Union[MapSeed, _Mapping]] = ..., hint_block: _Optional[_Union[HintBlock, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., partial_scores: _Optional[_Union[PartialScores, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., embeddings: _Optional[_Union[Embeddings, _Mapping]] = ..., gradients: _Optional[_Union[Gradients, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "software", "mask_public_key", "features")
@@ -203,6 +207,32 @@ class Verdict(_message.Message):
     step: float
     reason: str
     def __init__(self, round: _Optional[int] = ..., stop: _Optional[bool] = ..., best_round: _Optional[int] = ..., step: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Embeddings(_message.Message):
+    __slots__ = ("exchange", "part", "first", "rows", "values")
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    exchange: int
+    part: str
+    first: int
+    rows: int
+    values: bytes
+    def __init__(self, exchange: _Optional[int] = ..., part: _Optional[str] = ..., first: _Optional[int] = ..., rows: _Optional[int] = ..., values: _Optional[bytes] = ...) -> None: ...
+
+class Gradients(_message.Message):
+    __slots__ = ("exchange", "first", "rows", "values")
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    exchange: int
+    first: int
+    rows: int
+    values: bytes
+    def __init__(self, exchange: _Optional[int] = ..., first: _Optional[int] = ..., rows: _Optional[int] = ..., values: _Optional[bytes] = ...) -> None: ...
 
 class Closing(_message.Message):
     __slots__ = ("model_digest",)

@@ -1,5 +1,11 @@
-"""The report of a run: figures in (`ReportInput`), one self-contained HTML file out (`render`)."""
+"""The report of a run: figures in, one self-contained HTML file out.
 
+`render` takes the `ReportInput` of a vertical run, `render_banks` the `BanksReport` of several
+banks.
+"""
+
+from federation.report.banks_figures import BanksReport
+from federation.report.banks_render import render_banks
 from federation.report.figures import (
     DisclosedMessages,
     FeatureImportance,
@@ -21,6 +27,7 @@ from federation.report.figures import (
 from federation.report.render import render
 
 __all__ = [
+    "BanksReport",
     "DisclosedMessages",
     "FeatureImportance",
     "LedgerLine",
@@ -38,4 +45,5 @@ __all__ = [
     "feature_label",
     "model_curves",
     "render",
+    "render_banks",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from federation.report.figures import LedgerLine, PartyDisclosure, ReportInput
+from federation.report.figures import LedgerLine, PartyDisclosure
 from federation.report.headline import size
 from federation.report.markup import Html, bullets, element, row, table
 
@@ -16,11 +16,11 @@ _HONEST_BUT_CURIOUS = (
 )
 
 
-def sent_section(report: ReportInput) -> Html:
+def sent_section(parties: Sequence[PartyDisclosure]) -> Html:
     """Messages and bytes that left each party, by kind and recipient."""
     numeric = (3, 4, 5)
     rows = []
-    for party in report.disclosures:
+    for party in parties:
         for line in party.sent:
             rows.append(
                 row(
@@ -60,14 +60,16 @@ def sent_section(report: ReportInput) -> Html:
     )
 
 
-def learned_section(report: ReportInput) -> Html:
+def learned_section(
+    parties: Sequence[PartyDisclosure], direction: str, caveat: str = _HONEST_BUT_CURIOUS
+) -> Html:
     """In plain sentences, what each side came to know and what it could work out."""
     return element(
         "section",
         element("h2", "What each side learned"),
-        element("p", report.direction),
-        element("div", *(_party(party) for party in report.disclosures), class_="cards"),
-        element("p", _HONEST_BUT_CURIOUS, class_="hint"),
+        element("p", direction),
+        element("div", *(_party(party) for party in parties), class_="cards"),
+        element("p", caveat, class_="hint"),
         id="learned",
     )
 

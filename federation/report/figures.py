@@ -42,6 +42,7 @@ class ModelRole(StrEnum):
     FEDERATED = "federated"  # the model this run trained
     FEDERATED_PRIVATE = "federated_private"  # the same with label noise
     LABEL_PARTY_ALONE = "label_party_alone"  # the label party's own features only
+    BANKS_ALONE = "banks_alone"  # several banks: each one's own model on its own borrowers
     POOLED = "pooled"  # the same kind of model on pooled plaintext, for comparison
     BASELINE = "baseline"  # another kind of model on pooled plaintext, for comparison
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from federation.report.markup import Html, element
 
 TERMS = (
@@ -40,10 +42,44 @@ TERMS = (
 )  # fmt: skip
 
 
-def glossary_section() -> Html:
-    """All terms, alphabetically."""
+_SHARED = (
+    "AUC", "Bootstrap interval", "Brier score", "Calibration", "KS", "Lift", "Log-loss",
+    "Privacy ledger", "ε and δ", "Unit of privacy",
+)  # fmt: skip
+_OF_BANKS = (
+    ("Alone", "A network of the same kind that a bank trained on its own borrowers only, without "
+     "privacy, for comparison."),
+    ("Client-level privacy", "Differential privacy whose unit is one bank's whole data set: the "
+     "banks share out noise that is in every opened sum."),
+    ("Coordinator", "Orders the steps and adds ciphertexts; it holds no key, no row and no model."),
+    ("DP-SGD", "Training whose every step clips each borrower's gradient and adds Gaussian noise; "
+     "its unit of privacy is one borrower's record."),
+    ("Dropout", "A bank that falls silent in a step. The sum is still opened while enough of the "
+     "others answer."),
+    ("Encrypted sum", "Ciphertexts (BFV or CKKS) that the coordinator adds without being able to "
+     "open them; the banks open the total."),
+    ("Mask", "Random numbers that hide a bank's vector even from those who hold the key; in the "
+     "sum they cancel or are taken off."),
+    ("Noise multiplier", "Standard deviation of DP-SGD's noise, over the norm to which gradients "
+     "are clipped."),
+    ("Pooled", "The same network trained on all banks' rows in one place, which this federation "
+     "exists to avoid; for comparison."),
+    ("Round", "Every bank trains locally from the same weights, and the mean of the updates moves "
+     "them."),
+    ("Update", "A bank's weights after local training minus those before."),
+)  # fmt: skip
+BANKS_TERMS = tuple(
+    sorted(
+        (*_OF_BANKS, *((term, meaning) for term, meaning in TERMS if term in _SHARED)),
+        key=lambda pair: (pair[0][0] == "ε", pair[0].lower()),
+    )
+)
+
+
+def glossary_section(terms: Sequence[tuple[str, str]] = TERMS) -> Html:
+    """All terms, in the order given."""
     entries = (
-        element("div", element("dt", term), element("dd", meaning)) for term, meaning in TERMS
+        element("div", element("dt", term), element("dd", meaning)) for term, meaning in terms
     )
     return element(
         "section",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from federation.metrics import Estimate
 from federation.report.figures import ModelRole, ModelRow, ReportInput
@@ -10,6 +11,12 @@ from federation.report.markup import Html, element, place, row, table
 from federation.report.plots import MODEL_COLOURS, MODEL_DASHES
 
 _POOLED_ROLES = (ModelRole.POOLED, ModelRole.BASELINE)
+ALONE_ROLES = (ModelRole.LABEL_PARTY_ALONE, ModelRole.BANKS_ALONE)
+READING = (
+    "In brackets: 95% bootstrap interval over the test borrowers. Differences are paired: both "
+    "models are measured on the same resamples. Higher AUC and KS are better, a lower log-loss is "
+    "better."
+)
 _STRIP_WIDTH = 150
 
 
@@ -50,24 +57,18 @@ def summary_section(report: ReportInput) -> Html:
         element("h2", "Result"),
         element("p", *_sentence(report), class_="summary"),
         _facts(report),
-        _models(report.models),
-        element(
-            "p",
-            "In brackets: 95% bootstrap interval over the test borrowers. Differences are paired: "
-            "both models are measured on the same resamples. Higher AUC and KS are better, "
-            "a lower log-loss is better.",
-            class_="hint",
-        ),
+        models_table(report.models, "label party alone"),
+        element("p", READING, class_="hint"),
         id="result",
     )
 
 
-def _first(models: Iterable[ModelRow], role: ModelRole) -> ModelRow | None:
+def first_of(models: Iterable[ModelRow], role: ModelRole) -> ModelRow | None:
     return next((model for model in models if model.role == role), None)
 
 
 def _sentence(report: ReportInput) -> list[str]:
-    federated = _first(report.models, ModelRole.FEDERATED)
+    federated = first_of(report.models, ModelRole.FEDERATED)
     if federated is None:
         return ["This run holds no federated model to summarise."]
     parts: list[str] = [
@@ -75,20 +76,26 @@ def _sentence(report: ReportInput) -> list[str]:
         element("strong", f"AUC of {federated.metrics.auc}"),
         f" and a KS of {federated.metrics.ks}",
     ]
-    alone = _first(report.models, ModelRole.LABEL_PARTY_ALONE)
+    alone = first_of(report.models, ModelRole.LABEL_PARTY_ALONE)
     if alone is not None:
         parts.append(f"; the label party alone reaches an AUC of {alone.metrics.auc}")
     if federated.auc_gain is not None:
         gain = federated.auc_gain
         parts.append(f", a paired difference of {gain.value:+.3f} {gain.interval}")
     parts.append(".")
-    private = _first(report.models, ModelRole.FEDERATED_PRIVATE)
+    private = first_of(report.models, ModelRole.FEDERATED_PRIVATE)
     if private is not None and private.privacy is not None:
         parts.append(
             f" With label noise at {private.privacy}, the AUC is {private.metrics.auc.value:.3f}."
         )
-    pooled = _first(report.models, ModelRole.POOLED)
-    baselines = [model for model in report.models if model.role == ModelRole.BASELINE]
+    return [*parts, *pooled_words(report.models)]
+
+
+def pooled_words(models: Sequence[ModelRow]) -> list[str]:
+    """What pooling all rows would have reached; nothing where nobody measured it."""
+    parts = []
+    pooled = first_of(models, ModelRole.POOLED)
+    baselines = [model for model in models if model.role == ModelRole.BASELINE]
     if pooled is not None:
         parts.append(
             f" Pooling all rows in plaintext would reach {pooled.metrics.auc.value:.3f} with "
@@ -118,6 +125,11 @@ def _facts(report: ReportInput) -> Html:
         ),
         (f"{seconds:.1f} s", "all stages together"),
     )
+    return facts_box(facts)
+
+
+def facts_box(facts: Iterable[tuple[str, str]]) -> Html:
+    """Key facts side by side: (value, what it is)."""
     return element(
         "dl",
         *(
@@ -128,13 +140,39 @@ def _facts(report: ReportInput) -> Html:
     )
 
 
-def _models(models: Sequence[ModelRow]) -> Html:
+@dataclass(frozen=True)
+class Scale:
+    """The stretch of AUC that all strips of a table show."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, areas: Sequence[Estimate]) -> Scale:
+        """All intervals, with a little room."""
+        low, high = min(area.low for area in areas), max(area.high for area in areas)
+        room = max(0.04 * (high - low), 0.002)
+        return cls(low - room, high + room)
+
+    @property
+    def title(self) -> Html:
+        """Of the strips' column, with the scale's ends."""
+        return place(
+            element("span", f"{self.low:.2f}", class_="from"),
+            "AUC, 95%",
+            element("span", f"{self.high:.2f}", class_="to"),
+        )
+
+    def position(self, value: float) -> str:
+        """Where a value lies on a strip."""
+        return f"{(value - self.low) / (self.high - self.low) * _STRIP_WIDTH:.1f}"
+
+
+def models_table(models: Sequence[ModelRow], reference: str) -> Html:
+    """The headline table; gains of AUC are over the `reference`."""
     if not models:
         return element("p", "No model was measured.")
-    areas = [model.metrics.auc for model in models]
-    low, high = min(area.low for area in areas), max(area.high for area in areas)
-    room = max(0.04 * (high - low), 0.002)
-    low, high = low - room, high + room
+    scale = Scale.around([model.metrics.auc for model in models])
     groups = (
         ("Without pooling rows", [m for m in models if m.role not in _POOLED_ROLES]),
         (
@@ -145,12 +183,8 @@ def _models(models: Sequence[ModelRow]) -> Html:
     header: list[str] = [
         "Model",
         "AUC",
-        place(
-            element("span", f"{low:.2f}", class_="from"),
-            "AUC, 95%",
-            element("span", f"{high:.2f}", class_="to"),
-        ),
-        "AUC gained over label party alone",
+        scale.title,
+        f"AUC gained over {reference}",
         "KS",
         "log-loss (nats)",
     ]
@@ -164,11 +198,11 @@ def _models(models: Sequence[ModelRow]) -> Html:
                     class_="group",
                 )
             )
-            rows += [_model(member, low, high) for member in members]
+            rows += [_model(member, scale) for member in members]
     return table(header, rows, numeric=(1, 3, 4, 5), class_="models")
 
 
-def _model(model: ModelRow, low: float, high: float) -> Html:
+def _model(model: ModelRow, scale: Scale) -> Html:
     notes = [model.note] if model.note else []
     if model.privacy is not None:
         notes.append(f"label noise: {model.privacy}")
@@ -181,7 +215,7 @@ def _model(model: ModelRow, low: float, high: float) -> Html:
         (
             name,
             estimate(metrics.auc),
-            _strip(model.role, metrics.auc, low, high),
+            strip(scale, [(model.role, metrics.auc)]),
             "–" if model.auc_gain is None else estimate(model.auc_gain, signed=True),
             estimate(metrics.ks),
             estimate(metrics.log_loss),
@@ -191,30 +225,31 @@ def _model(model: ModelRow, low: float, high: float) -> Html:
     )
 
 
-def _strip(role: ModelRole, area: Estimate, low: float, high: float) -> Html:
-    """A dot and its interval on the scale that all rows share."""
-
-    def place_on_scale(value: float) -> str:
-        return f"{(value - low) / (high - low) * _STRIP_WIDTH:.1f}"
-
-    colour = MODEL_COLOURS[role]
-    scale = element("line", x1="0", y1="9", x2=str(_STRIP_WIDTH), y2="9", stroke="#e3e7eb")
-    whisker = element(
-        "line",
-        x1=place_on_scale(area.low),
-        y1="9",
-        x2=place_on_scale(area.high),
-        y2="9",
-        stroke=colour,
-        stroke_width="2",
-    )
-    dot = element("circle", cx=place_on_scale(area.value), cy="9", r="4", fill=colour)
+def strip(scale: Scale, areas: Sequence[tuple[ModelRole, Estimate]]) -> Html:
+    """Dots and their intervals on the scale that all rows share, one model below the other."""
+    height = 18 * len(areas)
+    lines = []
+    for i, (role, area) in enumerate(areas):
+        colour, y = MODEL_COLOURS[role], str(9 + 18 * i)
+        lines += [
+            element("line", x1="0", y1=y, x2=str(_STRIP_WIDTH), y2=y, stroke="#e3e7eb"),
+            element(
+                "line",
+                x1=scale.position(area.low),
+                y1=y,
+                x2=scale.position(area.high),
+                y2=y,
+                stroke=colour,
+                stroke_width="2",
+            ),
+            element("circle", cx=scale.position(area.value), cy=y, r="4", fill=colour),
+        ]
+    tall = {"style": f"height:{height}px"} if len(areas) > 1 else {}
     return element(
         "svg",
-        scale,
-        whisker,
-        dot,
-        viewBox=f"0 0 {_STRIP_WIDTH} 18",
+        *lines,
+        viewBox=f"0 0 {_STRIP_WIDTH} {height}",
         class_="strip",
         aria_hidden="true",
+        **tall,
     )

@@ -8,36 +8,34 @@ from federation.metrics import Stability
 from federation.report import plots
 from federation.report.figures import (
     ModelCurves,
-    ModelRole,
     ModelRow,
     PartyImportance,
-    ReportInput,
     RoundPoint,
     ShapeFunction,
 )
-from federation.report.headline import estimate, swatch
+from federation.report.headline import ALONE_ROLES, estimate, swatch
 from federation.report.markup import Html, element, place, row, table
 
 _STABLE, _SHIFTED = 0.10, 0.25  # the customary readings of the index (Siddiqi 2006)
 
 
-def ranking_section(report: ReportInput) -> Html:
+def ranking_section(curves: Sequence[ModelCurves], models: Sequence[ModelRow]) -> Html:
     """ROC and KS curves, and the metrics that the headline table leaves out."""
-    if not report.curves:
-        return _empty("Ranking: ROC and KS", "ranking", "No curves came with this run.")
-    first = report.curves[0]
+    if not curves:
+        return empty("Ranking: ROC and KS", "ranking", "No curves came with this run.")
+    first = curves[0]
     return element(
         "section",
         element("h2", "Ranking: ROC and KS"),
         element(
             "div",
-            _figure(
+            figure(
                 "ROC curve",
-                plots.roc(report.curves),
+                plots.roc(curves),
                 "Nearer the upper left is better; the area under a curve is its AUC.",
-                _model_legend(report.curves),
+                model_legend(curves),
             ),
-            _figure(
+            figure(
                 place("KS curve: ", first.name),
                 plots.ks(first),
                 "KS is the widest gap between the two curves.",
@@ -45,7 +43,7 @@ def ranking_section(report: ReportInput) -> Html:
             ),
             class_="pair",
         ),
-        _other_metrics(report.models),
+        _other_metrics(models),
         id="ranking",
     )
 
@@ -62,24 +60,24 @@ def _other_metrics(models: Sequence[ModelRow]) -> Html:
     return table(header, rows, numeric=(1, 2), class_="compact narrow")
 
 
-def calibration_section(report: ReportInput) -> Html:
+def calibration_section(curves: Sequence[ModelCurves], measured: Stability | None) -> Html:
     """Calibration, score distribution and stability of the first model."""
-    if not report.curves:
-        return _empty("Calibration", "calibration", "No curves came with this run.")
-    first = report.curves[0]
+    if not curves:
+        return empty("Calibration", "calibration", "No curves came with this run.")
+    first = curves[0]
     return element(
         "section",
         element("h2", "Calibration and score distribution"),
         element(
             "div",
-            _figure(
+            figure(
                 place("Calibration: ", first.name),
                 plots.calibration(first),
                 "One dot a tenth of the test borrowers, by score; bars are 95% Wilson intervals. "
                 "A dot above the line: more defaulted than the model predicted.",
-                _model_legend([first]),
+                model_legend([first]),
             ),
-            _figure(
+            figure(
                 place("Score distribution: ", first.name),
                 plots.score_distribution(first),
                 "The less the two overlap, the better the model separates.",
@@ -87,7 +85,7 @@ def calibration_section(report: ReportInput) -> Html:
             ),
             class_="pair",
         ),
-        *([_stability(report.stability)] if report.stability is not None else []),
+        *([_stability(measured)] if measured is not None else []),
         id="calibration",
     )
 
@@ -110,12 +108,12 @@ def _stability(stability: Stability) -> Html:
 def lift_section(curves: Sequence[ModelCurves]) -> Html:
     """Lift by decile, drawn and in numbers."""
     if not curves:
-        return _empty("Lift by decile", "lift", "No curves came with this run.")
+        return empty("Lift by decile", "lift", "No curves came with this run.")
     first = curves[0].lift
     # Pooled models would only hide the bars; the question here is what the partners add.
     drawn = [
         curves[0],
-        *(curve for curve in curves[1:] if curve.role == ModelRole.LABEL_PARTY_ALONE),
+        *(curve for curve in curves[1:] if curve.role in ALONE_ROLES),
     ]
     numeric = (0, 1, 2, 3, 4, 5)
     rows = [
@@ -138,12 +136,12 @@ def lift_section(curves: Sequence[ModelCurves]) -> Html:
         element("h2", "Lift by decile"),
         element(
             "div",
-            _figure(
+            figure(
                 "Lift",
                 plots.lift(drawn),
                 "Each tenth's default rate as a multiple of the average. Bars: the first model "
                 "of the legend; at 1 there is no lift.",
-                _model_legend(drawn),
+                model_legend(drawn),
             ),
             element(
                 "div",
@@ -160,6 +158,9 @@ def importance_section(
     parties: Sequence[PartyImportance], measure: str, shapes: Sequence[ShapeFunction]
 ) -> Html:
     """Features by party with bars on one scale, and the reader's own shape functions."""
+    if not parties:
+        sentence = "The main model is a network, which has no importance a feature."
+        return empty("Importance by party", "importance", sentence)
     largest = max((f.importance for party in parties for f in party.features), default=0.0) or 1.0
     cards = []
     for party in parties:
@@ -211,7 +212,7 @@ def convergence_section(rounds: Sequence[RoundPoint]) -> Html:
     measured = [(p.validation_auc, p.round) for p in rounds if p.validation_auc is not None]
     if not measured and all(point.train_loss is None for point in rounds):
         sentence = f"{len(rounds)} rounds; no figure of them was recorded."
-        return _empty("Convergence", "convergence", sentence)
+        return empty("Convergence", "convergence", sentence)
     note = f"{len(rounds)} rounds."
     if measured:
         best, number = max(measured)
@@ -223,7 +224,7 @@ def convergence_section(rounds: Sequence[RoundPoint]) -> Html:
     return element(
         "section",
         element("h2", "Convergence"),
-        _figure(
+        figure(
             "Validation AUC and training loss",
             plots.convergence(rounds),
             note,
@@ -237,7 +238,7 @@ def _bar(share: float) -> Html:
     return element("span", element("span", style=width), class_="bar")
 
 
-def _model_legend(models: Sequence[ModelCurves]) -> Html:
+def model_legend(models: Sequence[ModelCurves]) -> Html:
     return element(
         "p",
         *(element("span", swatch(model.role), model.name) for model in models),
@@ -260,7 +261,7 @@ def _class_legend(*further: str) -> Html:
     )
 
 
-def _figure(title: str, svg: Html, note: str, legend: Html | None = None) -> Html:
+def figure(title: str, svg: Html, note: str, legend: Html | None = None) -> Html:
     return element(
         "figure",
         element("p", title, class_="title"),
@@ -270,5 +271,5 @@ def _figure(title: str, svg: Html, note: str, legend: Html | None = None) -> Htm
     )
 
 
-def _empty(title: str, anchor: str, sentence: str) -> Html:
+def empty(title: str, anchor: str, sentence: str) -> Html:
     return element("section", element("h2", title), element("p", sentence), id=anchor)

@@ -25,6 +25,7 @@ MODEL_COLOURS = {
     ModelRole.FEDERATED: "#1b5e9b",
     ModelRole.FEDERATED_PRIVATE: "#4fa3d9",
     ModelRole.LABEL_PARTY_ALONE: "#c2691c",
+    ModelRole.BANKS_ALONE: "#c2691c",
     ModelRole.POOLED: "#3c4650",
     ModelRole.BASELINE: "#8a949e",
 }
@@ -32,23 +33,24 @@ MODEL_DASHES = {
     ModelRole.FEDERATED: (),
     ModelRole.FEDERATED_PRIVATE: (1.5, 1.5),
     ModelRole.LABEL_PARTY_ALONE: (6, 2),
+    ModelRole.BANKS_ALONE: (6, 2),
     ModelRole.POOLED: (3, 2),
     ModelRole.BASELINE: (1, 2),
 }
 DEFAULTED = "#8c3b7d"
 NOT_DEFAULTED = "#2f8f83"
-_INK, _GREY, _GRID = "#1d2730", "#66727d", "#e3e7eb"
+INK, GREY, _GRID = "#1d2730", "#66727d", "#e3e7eb"
 _SIZE = (4.6, 3.5)  # inches; the page scales figures to its columns
 
-_STYLE: Any = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
     "svg.hashsalt": "veilscore",
     "font.family": "sans-serif",
     "font.size": 9.5,
-    "text.color": _INK,
+    "text.color": INK,
     "text.parse_math": False,
-    "axes.edgecolor": _GREY,
-    "axes.labelcolor": _INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -57,10 +59,10 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "grid.color": _GRID,
     "grid.linewidth": 0.7,
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "lines.linewidth": 1.7,
     "figure.constrained_layout.use": True,
 }
@@ -71,8 +73,8 @@ def roc(models: Sequence[ModelCurves]) -> Html:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
-        axes.text(0.62, 0.57, "chance", color=_GREY, fontsize=8.5)
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+        axes.text(0.62, 0.57, "chance", color=GREY, fontsize=8.5)
         for i, model in enumerate(models):
             # The first broad, later ones thin on top: curves that coincide both stay visible.
             axes.plot(
@@ -87,7 +89,7 @@ def roc(models: Sequence[ModelCurves]) -> Html:
         axes.set_ylabel("defaulters found (true positive rate)")
         _percent(axes, "xy")
 
-    return _svg("roc", "ROC curves", draw)
+    return drawn("roc", "ROC curves", draw)
 
 
 def ks(model: ModelCurves) -> Html:
@@ -104,13 +106,13 @@ def ks(model: ModelCurves) -> Html:
             axes.step(x, np.concatenate([[0.0], share, [1.0]]), where="post", color=colour)
             ends[name] = float(share[int(np.argmin(np.abs(curve.threshold - curve.at)))])
         low, high = sorted(ends.values())
-        axes.plot([curve.at, curve.at], [low, high], color=_INK, linewidth=1.6, marker="_")
+        axes.plot([curve.at, curve.at], [low, high], color=INK, linewidth=1.6, marker="_")
         axes.set(xlim=(0, 1), ylim=(0, 1.005))
         axes.set_xlabel("predicted probability of default")
         axes.set_ylabel("share of class at or below")
         _percent(axes, "xy")
 
-    return _svg("ks", "Cumulative score distributions of defaulters and others", draw)
+    return drawn("ks", "Cumulative score distributions of defaulters and others", draw)
 
 
 def calibration(model: ModelCurves) -> Html:
@@ -119,8 +121,8 @@ def calibration(model: ModelCurves) -> Html:
     def draw(figure: Figure) -> None:
         axes, bins = figure.subplots(), model.calibration
         top = min(1.0, 1.08 * float(max(bins.high.max(), bins.predicted.max())))
-        axes.plot([0, top], [0, top], color=_GREY, linewidth=0.8)
-        axes.text(0.6 * top, 0.52 * top, "perfect", color=_GREY, fontsize=8.5)
+        axes.plot([0, top], [0, top], color=GREY, linewidth=0.8)
+        axes.text(0.6 * top, 0.52 * top, "perfect", color=GREY, fontsize=8.5)
         axes.errorbar(
             bins.predicted,
             bins.observed,
@@ -136,7 +138,7 @@ def calibration(model: ModelCurves) -> Html:
         axes.set_ylabel("observed default rate")
         _percent(axes, "xy")
 
-    return _svg("calibration", "Observed against predicted default rate", draw)
+    return drawn("calibration", "Observed against predicted default rate", draw)
 
 
 def score_distribution(model: ModelCurves) -> Html:
@@ -156,7 +158,7 @@ def score_distribution(model: ModelCurves) -> Html:
         axes.set_ylabel(f"share of class per {width:g}-point bin")
         _percent(axes, "xy")
 
-    return _svg("distribution", "Score histograms of defaulters and others", draw)
+    return drawn("distribution", "Score histograms of defaulters and others", draw)
 
 
 def lift(models: Sequence[ModelCurves]) -> Html:
@@ -177,13 +179,13 @@ def lift(models: Sequence[ModelCurves]) -> Html:
                 markeredgewidth=0.6,
                 **_line(model.role),
             )
-        axes.axhline(1, color=_INK, linewidth=0.8)
+        axes.axhline(1, color=INK, linewidth=0.8)
         axes.grid(False, axis="x")
         axes.set_xticks(deciles)
         axes.set_xlabel("decile of the score (1 = riskiest tenth)")
         axes.set_ylabel("lift (default rate ÷ average)")
 
-    return _svg("lift", "Lift by decile of the score", draw)
+    return drawn("lift", "Lift by decile of the score", draw)
 
 
 def convergence(rounds: Sequence[RoundPoint]) -> Html:
@@ -211,7 +213,7 @@ def convergence(rounds: Sequence[RoundPoint]) -> Html:
             axes.margins(x=0.05, y=0.12)
             axes.ticklabel_format(axis="y", useOffset=False)
 
-    return _svg(
+    return drawn(
         "convergence",
         "Validation AUC and training loss by round",
         draw,
@@ -231,7 +233,7 @@ def shape_function(number: int, shape: ShapeFunction) -> Html:
             if len(edges)
             else np.array([0.0, 1.0])
         )
-        axes.axhline(0, color=_GREY, linewidth=0.8)
+        axes.axhline(0, color=GREY, linewidth=0.8)
         axes.stairs(
             np.asarray(shape.contributions),
             outer,
@@ -245,7 +247,7 @@ def shape_function(number: int, shape: ShapeFunction) -> Html:
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(_short_number)
 
-    return _svg(f"shape{number}", "Log-odds by value of the feature", draw, (3.6, 2.3))
+    return drawn(f"shape{number}", "Log-odds by value of the feature", draw, (3.6, 2.3))
 
 
 def _line(role: ModelRole) -> dict[str, Any]:
@@ -269,14 +271,14 @@ def _short_number(value: float, position: float) -> str:
     return f"{value:g}"
 
 
-def _svg(
+def drawn(
     name: str, label: str, draw: Callable[[Figure], None], size: tuple[float, float] = _SIZE
 ) -> Html:
     """Draw on a fresh figure and return its SVG element, with ids that no other figure has."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=size)
         draw(figure)
         text = io.StringIO()

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from federation.errors import ProtocolError
-from federation.privacy.accountant import LabelRelease
+from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Envelope
 from federation.session.wire import decode, encode
 
@@ -58,9 +58,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Release:
-    """Sums over labels are about to leave: enter them in the ledger first, or refuse."""
+    """Something private is about to leave: enter it in the ledger first, or refuse."""
 
-    release: LabelRelease
+    spent: Expenditure
 
 
 Step = Send | Receive | Progress | Release
@@ -108,7 +108,7 @@ class Machine(Generic[Result]):
     role: Role[Result]
     on_sent: Callable[[Sent], None] = lambda sent: None
     on_progress: Callable[[Progress], None] = lambda progress: None
-    on_release: Callable[[LabelRelease], None] = lambda release: None
+    on_release: Callable[[Expenditure], None] = lambda spent: None
     finished: bool = False
     _result: Result | None = None
     _waiting: Receive | None = None
@@ -210,7 +210,7 @@ class Machine(Generic[Result]):
             elif isinstance(step, Progress):
                 self.on_progress(step)
             elif isinstance(step, Release):
-                self.on_release(step.release)
+                self.on_release(step.spent)
             else:
                 self._waiting = step
                 value = self._take()

@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from federation.additive.block import Block, Codes
-from federation.additive.feature_party import FeaturePartyFit, send_partial_scores, train
+from federation.additive.feature_party import FeaturePartyFit
 from federation.additive.model_part import ModelPart
 from federation.alignment import GroupWorkers, feature_party_alignment
-from federation.errors import InputError, ProtocolError
-from federation.linear_maps import Direction, FeatureSide, feature_side, scheme_for
+from federation.errors import ProtocolError
 from federation.masking import PairwiseMasks
-from federation.proto.session_pb2 import Closing, MapSeed
-from federation.quantisation import RESIDUAL_SCALE
-from federation.session.machine import Progress, Receive, Send, Step, expect
+from federation.proto.session_pb2 import Closing
+from federation.schema import FeatureColumn
+from federation.session.machine import Receive, Send, Step
+from federation.split.part import NetworkPart
+from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import introduce
-from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
-from federation.vertical.plan import TEST, SessionPlan, check_partners
+from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.feature_trainings import FeatureTrainings, Prepared
+from federation.vertical.plan import SessionPlan, check_partners
+from federation.vertical.trainings import map_key
+
+if TYPE_CHECKING:  # torch is imported by a split training only
+    from federation.split.feature_party import SplitFeatureFit
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,19 @@ class FeatureSessionResult:
         aligned: number of aligned rows; `present`, how many of them it knows.
         label_party_ids: how many ids the label party has.
         parts: its model part of each training.
+        encoders: its frozen encoder of each blind training.
         fits: how each training went.
-        omitted_features: features with a single bin, left out of the model.
-        max_bins: most bins a feature has in each training; fewer than asked for where exact sums
-            over so few borrowers allow no more.
+        omitted_features: features with a single bin, left out of the models over bins.
+        max_bins: most bins a feature has in each training over bins; fewer than asked for where
+            exact sums over so few borrowers allow no more.
     """
 
     aligned: int
     present: int
     label_party_ids: int
-    parts: Mapping[str, ModelPart]
-    fits: Mapping[str, FeaturePartyFit]
+    parts: Mapping[str, ModelPart | NetworkPart]
+    encoders: Mapping[str, NetworkPart]
+    fits: Mapping[str, FeaturePartyFit | SplitFeatureFit]
     omitted_features: tuple[str, ...]
     max_bins: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -57,6 +62,7 @@ def feature_party_session(
     software: str,
     clock: Callable[[], float] = time.perf_counter,
     partners: tuple[str, ...] | None = None,
+    sequences: Sequences = (),
 ) -> Generator[Step, object, FeatureSessionResult]:
     """The whole session.
 
@@ -69,6 +75,7 @@ def feature_party_session(
         clock: seconds, for the stages' durations.
         partners: all feature parties that this one agreed to train with; a plan with others is
             refused (a missing one would unmask partial scores). None: whomever the plan names.
+        sequences: monthly sequences among the features, by name, the oldest month first.
     """
     seconds: dict[str, float] = {}
     masks = PairwiseMasks(party)
@@ -86,95 +93,57 @@ def feature_party_session(
         table.identifiers, label_party, group, plan.domain, plan.alignment
     )
     seconds["alignment"] = clock() - started
+    own = FeatureTrainings(
+        table,
+        table.rows(aligned.rows),
+        aligned.rows,
+        aligned.parts,
+        sequences,
+        party,
+        label_party,
+        plan,
+        masks,
+        noise_bound,
+    )
     started = clock()
-    columns = table.rows(aligned.rows)
-    borrowers = int((aligned.parts != TEST).sum())
-    scheme = scheme_for(borrowers)
-
-    prepared: dict[int, _Prepared] = {}
-    parts: dict[str, ModelPart] = {}
-    fits: dict[str, FeaturePartyFit] = {}
+    prepared: dict[str, Prepared] = {}
+    parts: dict[str, ModelPart | NetworkPart] = {}
+    fits: dict[str, FeaturePartyFit | SplitFeatureFit] = {}
     for settings in plan.trainings:
-        if settings.bins not in prepared:
-            yield Progress("set-up", 0.1, "binning")
-            most_sums = most_exact_sums(borrowers) if plan.exact_at(settings.bins) else None
-            binned = BinnedRows.of(columns, aligned.parts, settings.bins, most_sums)
-            if binned.max_bins < settings.bins:
-                words = f"{binned.max_bins} bins a feature instead of {settings.bins}: exact sums"
-                yield Progress("set-up", 0.2, f"{words} allow {most_sums} sums")
-            context = plan.map_context(party, settings.bins)
-            prepared[settings.bins] = yield from _prepare(
-                binned,
-                aligned.rows[aligned.parts != TEST],
-                label_party,
-                scheme,
-                noise_bound,
-                context,
-            )
+        key = map_key(settings)
+        if key is not None and key not in prepared:
+            prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
-        ready = prepared[settings.bins]
-        fit = yield from train(
-            ready.block,
-            ready.omitted,
-            ready.side,
-            masks,
-            label_party,
-            settings.name,
-            settings.max_rounds,
-        )
-        test_scores = ready.block.scores(fit.weights, ready.binned.test)
-        yield send_partial_scores(test_scores, masks, label_party, settings.name, "test")
-        part = ready.binned.model_part(party, session, settings.name, fit.weights)
+        part: ModelPart | NetworkPart
+        fit: FeaturePartyFit | SplitFeatureFit
+        if isinstance(settings, SplitSettings):
+            fit = yield from own.train_split(settings)
+            part = fit.part
+        else:
+            assert key is not None
+            part, fit = yield from own.train_over_bins(settings, prepared[key])
         yield Send(label_party, "closing", Closing(model_digest=part.digest))
         yield Receive(label_party, "closing")
         parts[settings.name], fits[settings.name] = part, fit
         seconds[f"training '{settings.name}'"] = clock() - started
         started = clock()
-    used = {binning.feature for ready in prepared.values() for binning in ready.binned.binnings}
+    by_name = {t.name: prepared[key] for t in plan.trainings if (key := map_key(t)) is not None}
     return FeatureSessionResult(
         aligned=len(aligned.parts),
         present=int(aligned.present.sum()),
         label_party_ids=aligned.label_party_ids,
         parts=parts,
+        encoders={n: r.encoder for n, r in by_name.items() if r.encoder is not None},
         fits=fits,
-        omitted_features=tuple(c.spec.name for c in columns if c.spec.name not in used),
-        max_bins={t.name: prepared[t.bins].binned.max_bins for t in plan.trainings},
+        omitted_features=_omitted(own.columns, list(by_name.values())),
+        max_bins={name: ready.binned.max_bins for name, ready in by_name.items()},
         seconds=seconds,
     )
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """What trainings with the same number of bins share: the own bins and the map."""
-
-    binned: BinnedRows
-    block: Block
-    omitted: Codes
-    side: FeatureSide
-
-
-def _prepare(
-    binned: BinnedRows,
-    places: npt.NDArray[np.uint32],
-    label_party: str,
-    scheme: str,
-    noise_bound: int,
-    context: bytes,
-) -> Generator[Step, object, _Prepared]:
-    """Set the map up with the label party."""
-    if not binned.binnings:
-        raise InputError(
-            "no feature of this party has two bins that hold enough training borrowers each; "
-            "check the features' missing codes and categories, or align more borrowers"
-        )
-    block = Block(binned.terms(), binned.fit, places)
-    matrix, omitted = block.one_hot()
-    side = feature_side(scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context)
-    yield Send(label_party, "map_offer", side.offer())
-    seed = yield from expect(label_party, MapSeed)
-    for hint_block in side.accept(seed):
-        yield Send(label_party, "hint_block", hint_block)
-        done = (hint_block.first_row + hint_block.rows) / matrix.rows
-        yield Progress("set-up", 0.2 + 0.8 * done, f"hint row {hint_block.first_row:,}")
-    return _Prepared(binned, block, omitted, side)
+def _omitted(columns: list[FeatureColumn], prepared: list[Prepared]) -> tuple[str, ...]:
+    """Declared features without two bins in any training that was to bin them."""
+    binned = [ready.binned for ready in prepared if ready.declared]
+    used = {binning.feature for one in binned for binning in one.binnings}
+    return tuple(c.spec.name for c in columns if binned and c.spec.name not in used)

@@ -5,27 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.alone import alone_scores, with_intercept
-from federation.additive.block import INTERCEPT, Block
 from federation.additive.label_noise import LabelNoise
-from federation.additive.label_party import LabelPartyFit, receive_partial_scores, train
+from federation.additive.label_party import LabelPartyFit
 from federation.additive.model_part import ModelPart
-from federation.additive.settings import AdditiveSettings
 from federation.alignment import GroupWorkers, announce_rows, label_party_alignment
 from federation.errors import InputError, ProtocolError
-from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
-from federation.proto.session_pb2 import Closing, HintBlock, MapOffer
-from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
-from federation.schema import FeatureColumn
-from federation.session.machine import Progress, Send, Step, expect
+from federation.linear_maps import scheme_for
+from federation.proto.session_pb2 import Closing
+from federation.session.machine import Send, Step, expect
+from federation.split.part import NetworkPart
+from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import collect_hellos, send_plan
-from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
-from federation.vertical.plan import TEST, TRAINING, VALIDATION, SessionPlan
+from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.label_trainings import LabelTrainings, Prepared
+from federation.vertical.plan import TEST, TRAINING, SessionPlan
+from federation.vertical.trainings import (
+    Training,
+    map_key,
+    map_settings,
+    total_features,
+)
 
+if TYPE_CHECKING:  # torch is imported by a split training only
+    from federation.split.label_party import SplitLabelFit
+
+NO_MAP = "none"
 Vector = npt.NDArray[np.float64]
 
 
@@ -35,16 +44,16 @@ class TrainingResult:
 
     Attributes:
         settings: of the training.
-        fit: rounds, own weights, noise.
+        fit: rounds, scores, and how the labels were protected.
         part: the label party's model part.
         part_digests: every party's part, for lineage.
         test_scores: log-odds of the test borrowers.
         seconds: from the bins to the test scores.
     """
 
-    settings: AdditiveSettings
-    fit: LabelPartyFit
-    part: ModelPart
+    settings: Training
+    fit: LabelPartyFit | SplitLabelFit
+    part: ModelPart | NetworkPart
     part_digests: Mapping[str, str]
     test_scores: Vector
     seconds: float
@@ -57,7 +66,7 @@ class LabelSessionResult:
     Attributes:
         aligned: number of aligned borrowers; `counts` by part.
         partner_ids: how many ids each feature party has.
-        scheme: the private linear map that was used.
+        scheme: the private linear map that was used; 'none' where all trainings were split ones.
         test_rows: the test borrowers' rows in the label party's own table, in score order.
         test_labels: their labels.
         alone_test_scores: log-odds of the same model on the label party's own features only.
@@ -84,6 +93,7 @@ def label_party_session(
     group: GroupWorkers,
     run: str,
     clock: Callable[[], float] = time.perf_counter,
+    sequences: Sequences = (),
 ) -> Generator[Step, object, LabelSessionResult]:
     """The whole session.
 
@@ -93,6 +103,7 @@ def label_party_session(
         group: blinds ids; closed by the caller.
         run: the run's name in the ledger.
         clock: seconds, for the stages' durations.
+        sequences: monthly sequences among the features, by name, the oldest month first.
     """
     labels = table.label
     if labels is None:
@@ -102,8 +113,7 @@ def label_party_session(
     started = clock()
 
     features = yield from _agree(table, plan)
-    total_features = sum(features.values())
-    noise_bound = _noise_bound(plan, total_features)
+    noise_bound = _noise_bound(plan, features)
     seconds["agreement"] = clock() - started
 
     started = clock()
@@ -121,57 +131,40 @@ def label_party_session(
     seconds["alignment"] = clock() - started
 
     started = clock()
-    columns = table.rows(alignment.rows)
     row_labels = labels[alignment.rows]
     in_fit = parts != TEST
-    fit_labels = row_labels[in_fit].astype(np.float64)
-    borrowers = int(in_fit.sum())
-    places = alignment.rows[in_fit]
-    scheme = scheme_for(borrowers)
-    if scheme != "lattice":
-        yield Progress(
-            "set-up",
-            0.0,
-            f"{borrowers} borrowers to train on are too few for the lattice map; elgamal serves",
-        )
-    prepared: dict[int, _Prepared] = {}
+    own = LabelTrainings(
+        table.rows(alignment.rows),
+        alignment.rows,
+        parts,
+        row_labels[in_fit].astype(np.float64),
+        sequences,
+        plan,
+        features,
+        noise_bound,
+        run,
+    )
+    prepared: dict[str, Prepared] = {}
     results = []
     for settings in plan.trainings:
-        if settings.bins not in prepared:
-            prepared[settings.bins] = yield from _prepare(
-                columns, parts, places, plan, settings.bins, scheme, noise_bound, features
-            )
+        key = map_key(settings)
+        if key is not None and key not in prepared:
+            prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
-        ready = prepared[settings.bins]
-        fit = yield from train(
-            fit_labels,
-            parts[in_fit] == VALIDATION,
-            ready.block,
-            ready.maps,
-            ready.map_rows,
-            settings,
-            total_features,
-            run,
-            RoundingDraws(plan.split.seed, np.argsort(np.argsort(places))),
-        )
-        partner_test = yield from receive_partial_scores(partners, "test", int((~in_fit).sum()))
-        test_codes = with_intercept(ready.binned.test)
-        test_scores = ready.block.scores(fit.weights, test_codes) + partner_test
-        part = ready.binned.model_part(
-            plan.label_party,
-            plan.session,
-            settings.name,
-            fit.weights[1:],
-            float(fit.weights[0]),
-        )
-        digests = yield from _close_training(partners, part)
+        fit: LabelPartyFit | SplitLabelFit
+        part: ModelPart | NetworkPart
+        if isinstance(settings, SplitSettings):
+            fit = yield from own.train_split(settings)
+            part, test_scores = fit.part, fit.test_scores
+        else:
+            assert key is not None
+            fit, part, test_scores = yield from own.train_over_bins(settings, prepared[key])
+        digests = yield from _close_training(partners, plan.label_party, part.digest)
         results.append(TrainingResult(settings, fit, part, digests, test_scores, clock() - started))
         seconds[f"training '{settings.name}'"] = results[-1].seconds
         started = clock()
-    first = plan.trainings[0]
-    own = prepared[first.bins].binned
-    alone = alone_scores(own.terms(), own.fit, fit_labels, own.test, first.smoothness, first.ridge)
+    alone = own.alone()
     seconds["label party alone"] = clock() - started
     return LabelSessionResult(
         aligned=len(parts),
@@ -181,7 +174,7 @@ def label_party_session(
         },
         partner_ids=alignment.partner_ids,
         shared=alignment.shared_ids,
-        scheme=scheme,
+        scheme=scheme_for(int(in_fit.sum())) if prepared else NO_MAP,
         features=features,
         test_rows=alignment.rows[parts == TEST],
         test_labels=row_labels[parts == TEST],
@@ -199,75 +192,27 @@ def _agree(table: BorrowerTable, plan: SessionPlan) -> Generator[Step, object, d
         if not 1 <= hello.features <= 100_000:
             raise ProtocolError(f"{party} declares {hello.features} features; 1 or more are needed")
         features[party] = hello.features
-    yield from send_plan(plan.to_json(_noise_bound(plan, sum(features.values()))), hellos)
+    yield from send_plan(plan.to_json(_noise_bound(plan, features)), hellos)
     return features
 
 
-def _noise_bound(plan: SessionPlan, features: int) -> int:
-    noises = (LabelNoise.for_settings(settings, features) for settings in plan.trainings)
+def _noise_bound(plan: SessionPlan, features: Mapping[str, int]) -> int:
+    noises = []
+    for training in plan.trainings:
+        settings = map_settings(training)
+        if settings is not None:
+            total = total_features(training, features, plan.label_party)
+            noises.append(LabelNoise.for_settings(settings, total))
     return max((noise.bound for noise in noises if noise is not None), default=0)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """What trainings with the same number of bins share: own bins, and a map with each partner."""
-
-    binned: BinnedRows
-    block: Block  # with the intercept as its first term
-    maps: Mapping[str, LabelSide]
-    map_rows: Mapping[str, int]
-
-
-def _prepare(
-    columns: list[FeatureColumn],
-    parts: npt.NDArray[np.uint8],
-    places: npt.NDArray[np.uint32],
-    plan: SessionPlan,
-    bins: int,
-    scheme: str,
-    noise_bound: int,
-    features: Mapping[str, int],
-) -> Generator[Step, object, _Prepared]:
-    """Bin the own features and set a map up with every partner."""
-    yield Progress("set-up", 0.1, "binning")
-    binned = BinnedRows.of(columns, parts, bins)
-    block = Block([INTERCEPT, *binned.terms()], with_intercept(binned.fit), places)
-    maps: dict[str, LabelSide] = {}
-    map_rows = {}
-    for party in plan.feature_parties:
-        offer = yield from expect(party, MapOffer)
-        if offer.features > features[party]:  # the label noise is calibrated to what it declared
-            raise ProtocolError(
-                f"{party} offers a map of {offer.features} features, but declared {features[party]}"
-            )
-        if plan.exact_at(bins) and offer.rows_sent > most_exact_sums(block.borrowers):
-            raise ProtocolError(
-                f"{party} offers {offer.rows_sent} sums over {block.borrowers} borrowers; exact "
-                f"sums allow {most_exact_sums(block.borrowers)}"
-            )
-        context = plan.map_context(party, bins)
-        side = label_side(
-            scheme, block.borrowers, Direction.TO_OWNER, RESIDUAL_SCALE, noise_bound, context
-        )
-        yield Send(party, "map_seed", side.accept(offer))
-        maps[party], map_rows[party] = side, int(offer.rows_sent)
-    for place, (party, side) in enumerate(maps.items()):
-        while not side.ready:
-            block_of_hint = yield from expect(party, HintBlock)
-            side.take_hint(block_of_hint)
-            taken = (block_of_hint.first_row + block_of_hint.rows) / map_rows[party]
-            yield Progress("set-up", 0.2 + 0.8 * (place + taken) / len(maps), f"hint of {party}")
-    yield Progress("set-up", 1.0, f"{sum(map_rows.values())} bins of partners are ready")
-    return _Prepared(binned, block, maps, map_rows)
-
-
 def _close_training(
-    partners: tuple[str, ...], part: ModelPart
+    partners: tuple[str, ...], label_party: str, digest: str
 ) -> Generator[Step, object, dict[str, str]]:
-    digests = {part.party: part.digest}
+    digests = {label_party: digest}
     for party in partners:
         closing = yield from expect(party, Closing)
         digests[party] = closing.model_digest
     for party in partners:
-        yield Send(party, "closing", Closing(model_digest=part.digest))
+        yield Send(party, "closing", Closing(model_digest=digest))
     return digests

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from federation.vertical.trainings import ADDITIVE, BLIND, SPLIT
+
 DIRECTION = (
     "Every private linear map ran to the owner of the bins: a partner learned the residual sums "
     "over its own bins, the label party learned nothing from them."
+)
+SPLIT_DIRECTION = (
+    "A split training has no private linear map: partners sent embeddings of every borrower, the "
+    "label party sent the loss's gradient by them back."
 )
 
 
@@ -19,11 +25,15 @@ class TrainingWords:
         name: the training's name.
         rounds: exchanges with the partners.
         label_noise: None, or the ε of the label noise with its δ, in words.
+        kind: "additive", "blind" or "split".
+        embedding: numbers that an encoder makes of a borrower; 0 without one.
     """
 
     name: str
     rounds: int
     label_noise: str | None
+    kind: str = ADDITIVE
+    embedding: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,12 @@ class PartyWords:
     learned: tuple[str, ...]
     could_reconstruct: tuple[str, ...]
     never_saw: tuple[str, ...]
+
+
+def direction(kinds: set[str]) -> str:
+    """Which way the trainings of these kinds sent what."""
+    parts = [DIRECTION] if kinds - {SPLIT} else []
+    return " ".join(parts + [SPLIT_DIRECTION] * (SPLIT in kinds))
 
 
 def label_party_words(
@@ -46,25 +62,32 @@ def label_party_words(
         aligned: aligned borrowers.
         trainings: what was trained.
     """
-    numbers = sum(training.rounds + 1 for training in trainings)
     known = ", ".join(
         f"{count:,} are known to {partner}" for partner, count in zip(partners, shared, strict=True)
     )
-    if len(partners) == 1:
-        scores = f"the partial score of {partners[0]}"
-        hidden = "under weights and bins that it does not know"
-    else:
-        scores = f"the sum of the partial scores of {', '.join(partners)}"
-        hidden = "and no single partner's share of it"
-    return PartyWords(
-        learned=(
-            f"Which of its borrowers the partners know: {known}.",
-            f"How many ids and how many bins each partner has. {aligned:,} borrowers are aligned.",
+    learned = [
+        f"Which of its borrowers the partners know: {known}.",
+        f"How many ids each partner has. {aligned:,} borrowers are aligned.",
+    ]
+    rebuild = []
+    over_bins = [training for training in trainings if training.kind != SPLIT]
+    if over_bins:
+        numbers = sum(training.rounds + 1 for training in over_bins)
+        if len(partners) == 1:
+            scores = f"the partial score of {partners[0]}"
+            hidden = "under weights and bins that it does not know"
+        else:
+            scores = f"the sum of the partial scores of {', '.join(partners)}"
+            hidden = "and no single partner's share of it"
+        learned[1] = (
+            f"How many ids and how many bins each partner has. {aligned:,} borrowers are aligned."
+        )
+        learned += [
             f"For every aligned borrower {numbers} numbers in all ({scores}, one a round and one "
             f"at the end), {hidden}.",
             "The slope and curvature of the loss along each step, two numbers a round.",
-        ),
-        could_reconstruct=(
+        ]
+        rebuild += [
             "Where a partner has few features, which borrowers fall into the same combination of "
             "its bins (not what the bins are).",
             "Borrowers whom a partner describes alike have alike partial scores: with "
@@ -72,7 +95,27 @@ def label_party_words(
             "A dishonest label party could send a crafted vector to see who resembles one "
             "borrower; the number of rounds caps how often. Dishonest parties are outside the "
             "threat model.",
-        ),
+        ]
+    for training in trainings:
+        if training.kind != SPLIT:
+            continue
+        whose = f"the embedding of {partners[0]}"
+        if len(partners) > 1:
+            whose = f"the sum of the embeddings of {', '.join(partners)}, and no single one of them"
+        learned.append(
+            f"Training '{training.name}': for every aligned borrower {training.embedding} numbers "
+            f"at each of {training.rounds} exchanges, and {training.embedding} of every test "
+            f"borrower at the end ({whose})."
+        )
+        rebuild.append(
+            f"From the embeddings of training '{training.name}', whatever of a partner's columns "
+            f"an encoder puts into {training.embedding} numbers: above all what says most about "
+            "default. Whoever knows some borrowers' columns from elsewhere can learn to read the "
+            "others'. No ε bounds this."
+        )
+    return PartyWords(
+        learned=tuple(learned),
+        could_reconstruct=tuple(rebuild),
         never_saw=(
             "A partner's row, value, bin border or weight, or the name of a feature without a "
             "public label.",
@@ -102,28 +145,64 @@ def feature_party_words(
         f"Which {known:,} of its own borrowers take part, and which of them are test borrowers.",
         f"How many ids {label_party} has, and the share of defaults (as a mean prediction).",
     ]
-    for training in trainings:
-        if training.label_noise is None:
-            learned.append(
-                f"Training '{training.name}': for each of its own bins (each of {bins_floor:,} "
-                f"borrowers or more) the exact sum of residuals in {training.rounds} rounds: how "
-                "defaults spread over its own features. No ε bounds this."
-            )
-        else:
-            learned.append(
-                f"Training '{training.name}': the same sums with noise drawn once for all "
-                f"{training.rounds} rounds: {training.label_noise}."
-            )
-    rebuild = [
-        "The default rate of each of its own bins, closely where sums are exact; a bin holds "
-        f"{bins_floor:,} borrowers or more.",
-        "From exact sums, single labels a little better than chance even where its features say "
-        "nothing of them (as many sums as a twentieth of the borrowers at most; docs/security.md "
-        "has what they give away). Label noise bounds this.",
-        "A dishonest partner could shape its bins to narrow labels down; the floor slows this and "
-        "does not stop it. Dishonest parties are outside the threat model.",
-    ]
+    learned += [_partner_learned(training, bins_floor) for training in trainings]
+    rebuild = []
+    if any(training.kind != SPLIT for training in trainings):
+        rebuild += [
+            "The default rate of each of its own bins, closely where sums are exact; a bin holds "
+            f"{bins_floor:,} borrowers or more.",
+            "From exact sums, single labels a little better than chance even where its features "
+            "say nothing of them (as many sums as a twentieth of the borrowers at most; "
+            "docs/security.md has what they give away). Label noise bounds this.",
+            "A dishonest partner could shape its bins to narrow labels down; the floor slows this "
+            "and does not stop it. Dishonest parties are outside the threat model.",
+        ]
+    rebuild += [_rebuilt_from_gradients(t, label_party) for t in trainings if t.kind == SPLIT]
     unseen = [f"A label, a row, a feature, a weight or a score of {label_party}."]
+    if any(training.kind == SPLIT and training.label_noise is None for training in trainings):
+        unseen = [f"A row, a feature or a weight of {label_party}."]
     if other_partners:
         unseen.append(f"Anything of {', '.join(other_partners)} but whom all have in common.")
     return PartyWords(tuple(learned), tuple(rebuild), tuple(unseen))
+
+
+def _partner_learned(training: TrainingWords, bins_floor: int) -> str:
+    if training.kind == SPLIT:
+        return (
+            f"Training '{training.name}': for every borrower that trains, the gradient of its loss "
+            f"({training.embedding} numbers) at each exchange but the last of {training.rounds}, "
+            + (
+                "computed from its true label. No ε bounds this."
+                if training.label_noise is None
+                else "computed from a label that was flipped at random once, before the first "
+                f"exchange: {training.label_noise}."
+            )
+        )
+    over = "each of its own bins"
+    if training.kind == BLIND:
+        over = "each bin of the columns that its own encoder made"
+    if training.label_noise is None:
+        return (
+            f"Training '{training.name}': for {over} (each of {bins_floor:,} borrowers or more) "
+            f"the exact sum of residuals in {training.rounds} rounds: how defaults spread over its "
+            "own features. No ε bounds this."
+        )
+    return (
+        f"Training '{training.name}': the same sums with noise drawn once for all "
+        f"{training.rounds} rounds: {training.label_noise}."
+    )
+
+
+def _rebuilt_from_gradients(training: TrainingWords, label_party: str) -> str:
+    if training.label_noise is None:
+        return (
+            f"From the gradients of training '{training.name}', the label of nearly every borrower "
+            "that trains: those of defaulters point one way, those of the others the opposite way. "
+            f"Beside it the model's score of each of them, which says something of {label_party}'s "
+            "own columns."
+        )
+    return (
+        f"From the gradients of training '{training.name}', the flipped label of nearly every "
+        "borrower that trains, and no more of the true one than ε allows; and the model's score of "
+        f"each of them, which says something of {label_party}'s own columns."
+    )

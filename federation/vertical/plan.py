@@ -14,6 +14,12 @@ from federation.alignment import AlignmentMode
 from federation.errors import InputError, ProtocolError
 from federation.record_chain import canonical_json
 from federation.vertical.agreement import alignment_domain
+from federation.vertical.trainings import (
+    Training,
+    map_key,
+    map_settings,
+    training_from_json,
+)
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
 
@@ -116,7 +122,7 @@ class SessionPlan:
     label_party: str
     feature_parties: tuple[str, ...]
     alignment: AlignmentMode = AlignmentMode.INNER
-    trainings: tuple[AdditiveSettings, ...] = (AdditiveSettings(),)
+    trainings: tuple[Training, ...] = (AdditiveSettings(),)
     split: SplitPlan = SplitPlan()
 
     def __post_init__(self) -> None:
@@ -132,7 +138,8 @@ class SessionPlan:
         training_names = [training.name for training in self.trainings]
         if not training_names or len(set(training_names)) != len(training_names):
             raise InputError("a session needs one training or more, each with a name of its own")
-        exact_bins = {t.bins for t in self.trainings if t.label_epsilon is None}
+        over_bins = [map_settings(training) for training in self.trainings]
+        exact_bins = {t.bins for t in over_bins if t is not None and t.label_epsilon is None}
         if len(exact_bins) > 1:
             raise InputError(
                 "a session's trainings with exact sums must have the same number of bins: "
@@ -140,18 +147,28 @@ class SessionPlan:
                 "would undo the floor on a bin's borrowers"
             )
 
-    def exact_at(self, bins: int) -> bool:
-        """Whether any training with so many bins has exact sums."""
-        return any(t.bins == bins and t.label_epsilon is None for t in self.trainings)
+    def exact_at(self, key: str) -> bool:
+        """Whether any training whose bins and maps go by this key has exact sums."""
+        return key in self._exact_keys
+
+    @property
+    def exact_maps(self) -> int:
+        """How many maps with each partner give exact sums; they share the cap on their number."""
+        return len(self._exact_keys)
+
+    @property
+    def _exact_keys(self) -> set[str]:
+        keys = {map_key(t) for t in self.trainings if t.label_epsilon is None}
+        return {key for key in keys if key is not None}
 
     @property
     def domain(self) -> bytes:
         """Separates this session's hashes from any other's."""
         return alignment_domain(self.session)
 
-    def map_context(self, feature_party: str, bins: int) -> bytes:
+    def map_context(self, feature_party: str, key: str) -> bytes:
         """Binds a private linear map to its session, pair of parties and binning."""
-        return f"{self.session}\0{self.label_party}\0{feature_party}\0{bins}".encode()
+        return f"{self.session}\0{self.label_party}\0{feature_party}\0{key}".encode()
 
     def to_json(self, noise_bound: int) -> str:
         """What the partners are told; the split stays at the label party."""
@@ -180,7 +197,7 @@ class SessionPlan:
                 label_party=str(content["label_party"]),
                 feature_parties=tuple(map(str, content["feature_parties"])),
                 alignment=cast(AlignmentMode, content["alignment"]),
-                trainings=tuple(map(AdditiveSettings.from_json, content["trainings"])),
+                trainings=tuple(map(training_from_json, content["trainings"])),
             )
             noise_bound = int(content["noise_bound"])
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -1,8 +1,9 @@
 """Predicting a batch of borrowers with a trained model: one exchange with each partner.
 
-The borrowers are aligned afresh; every partner sends the partial scores of its model part, masked
-against the other partners, and the label party adds its own. It learns one number a borrower (the
-sum of the partners' partial scores); a partner learns which of its borrowers were scored.
+The borrowers are aligned afresh; every partner sends the partial scores of its model part (of a
+split model, the embeddings), masked against the other partners, and the label party adds its own.
+It learns one number a borrower (the sum of the partners' partial scores; of a split model, the
+numbers of the summed embedding); a partner learns which of its borrowers were scored.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from federation.errors import InputError, ProtocolError
 from federation.masking import PairwiseMasks
 from federation.proto.session_pb2 import Closing, Plan
 from federation.record_chain import canonical_json
+from federation.schema import FeatureColumn
 from federation.session.machine import Receive, Send, Step
+from federation.split.part import NetworkPart
 from federation.vertical.agreement import (
     alignment_domain,
     collect_hellos,
@@ -85,7 +88,7 @@ class Prediction:
 
 
 def label_party_prediction(
-    table: BorrowerTable, plan: PredictionPlan, part: ModelPart, group: GroupWorkers
+    table: BorrowerTable, plan: PredictionPlan, part: ModelPart | NetworkPart, group: GroupWorkers
 ) -> Generator[Step, object, Prediction]:
     """The label party's side.
 
@@ -106,8 +109,12 @@ def label_party_prediction(
     )
     count = alignment.rows.size
     yield from announce_rows(alignment, np.full(count, TEST, dtype=np.uint8))
-    partial = yield from receive_partial_scores(plan.feature_parties, PART, count)
-    log_odds = partial + part.partial_scores(table.rows(alignment.rows))
+    columns = table.rows(alignment.rows)
+    if isinstance(part, NetworkPart):
+        log_odds = yield from _network_log_odds(plan, part, columns, count)
+    else:
+        partial = yield from receive_partial_scores(plan.feature_parties, PART, count)
+        log_odds = partial + part.partial_scores(columns)
     for party in plan.feature_parties:
         yield Receive(party, "closing")
     for party in plan.feature_parties:
@@ -121,31 +128,57 @@ def feature_party_prediction(
     party: str,
     label_party: str,
     session: str,
-    part: ModelPart,
+    part: ModelPart | NetworkPart,
     group: GroupWorkers,
     software: str,
     partners: tuple[str, ...] | None = None,
+    encoder: NetworkPart | None = None,
 ) -> Generator[Step, object, int]:
     """A feature party's side; returns how many borrowers were scored.
 
-    Args: as for `feature_party_session`; `part` is this party's model part.
+    Args: as for `feature_party_session`; `part` is this party's model part, and `encoder`, of a
+    blind training, makes its columns.
     """
     masks = PairwiseMasks(party)
-    body = yield from introduce(label_party, len(part.binnings), software, masks)
+    body = yield from introduce(label_party, len(table.features), software, masks)
     alignment_mode = _check_plan(body, part, party)
     check_partners(tuple(body.mask_public_keys), partners)
     masks.agree(session, body.mask_public_keys)
     aligned = yield from feature_party_alignment(
         table.identifiers, label_party, group, alignment_domain(session), alignment_mode
     )
-    scores = part.partial_scores(table.rows(aligned.rows))
-    yield send_partial_scores(scores, masks, label_party, part.training, PART)
+    columns = table.rows(aligned.rows)
+    if isinstance(part, NetworkPart):
+        from federation.split.embeddings import send_embeddings
+        from federation.split.feature_party import part_embeddings
+
+        made = part_embeddings(part, columns)
+        yield from send_embeddings(made, masks, label_party, part.training, PART, 0)
+    else:
+        if encoder is not None:
+            from federation.split.blind import embedding_columns
+
+            columns = [*columns, *embedding_columns(encoder, columns)]
+        scores = part.partial_scores(columns)
+        yield send_partial_scores(scores, masks, label_party, part.training, PART)
     yield Send(label_party, "closing", Closing(model_digest=part.digest))
     yield Receive(label_party, "closing")
-    return len(scores)
+    return len(aligned.rows)
 
 
-def _check_plan(body: Plan, part: ModelPart, party: str) -> AlignmentMode:
+def _network_log_odds(
+    plan: PredictionPlan, part: NetworkPart, columns: list[FeatureColumn], count: int
+) -> Generator[Step, object, npt.NDArray[np.float64]]:
+    from federation.split.embeddings import receive_embeddings
+    from federation.split.label_party import part_log_odds
+    from federation.split.settings import SplitSettings
+
+    size = SplitSettings.from_json(part.settings).embedding
+    embeddings = yield from receive_embeddings(plan.feature_parties, PART, 0, count, size)
+    return part_log_odds(part, embeddings, columns)
+
+
+def _check_plan(body: Plan, part: ModelPart | NetworkPart, party: str) -> AlignmentMode:
     try:
         content = json.loads(body.plan_json)
         asked = content["prediction"]

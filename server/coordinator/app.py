@@ -17,9 +17,9 @@ from flwr.serverapp import Grid, ServerApp
 
 from federation.errors import PartyFailure
 from federation.proto.relay_pb2 import ProgressNote
+from server.coordinator.nodes import find_parties, missing
 from server.coordinator.relay import Relay
 
-POLL_SECONDS = 0.2
 PARTY_SECONDS = 60.0
 # Longer than any training: a message that is lost costs its session, not the run.
 SESSION_TTL_SECONDS = 24 * 3600.0
@@ -77,7 +77,7 @@ def run_session(
         PartyFailure: one clear sentence; no party is left hanging.
     """
     started = time.monotonic()
-    nodes = _find_parties(grid, job)
+    nodes = _find_all(grid, job)
     found = time.monotonic()
     tickets = {party: secrets.token_bytes(32) for party in job.parties}
     with Relay(job.session, tickets, job.party_seconds, on_progress) as relay:
@@ -114,34 +114,16 @@ def run_session(
     )
 
 
-def _find_parties(grid: Grid, job: SessionJob) -> dict[str, int]:
-    """Ask every node which party it is, until all parties are found or time is up."""
-    deadline = time.monotonic() + job.party_seconds
-    nodes: dict[str, int] = {}
-    asked: set[int] = set()
-    while True:
-        fresh = [node for node in grid.get_node_ids() if node not in asked]
-        asked.update(fresh)
-        questions = [
-            Message(
-                RecordDict(), dst_node_id=node, message_type="query.party", ttl=job.party_seconds
-            )
-            for node in fresh
-        ]
-        left = max(deadline - time.monotonic(), 1.0)
-        replies = grid.send_and_receive(questions, timeout=left) if questions else []
-        for reply in replies:
-            if not reply.has_error():
-                nodes[str(reply.content["party"]["name"])] = reply.metadata.src_node_id
-        missing = [party for party in job.parties if party not in nodes]
-        if not missing:
-            return {party: nodes[party] for party in job.parties}
-        if time.monotonic() > deadline:
-            raise PartyFailure(
-                f"{', '.join(missing)} did not come within {job.party_seconds:g} s; start its node "
-                "with the right name and federation file, then run again"
-            )
-        time.sleep(POLL_SECONDS)
+def _find_all(grid: Grid, job: SessionJob) -> dict[str, int]:
+    """The nodes of all parties of a session, which needs every one."""
+    nodes = find_parties(grid, job.parties, job.party_seconds)
+    late = missing(job.parties, nodes)
+    if late:
+        raise PartyFailure(
+            f"{', '.join(late)} did not come within {job.party_seconds:g} s; start its node "
+            "with the right name and federation file, then run again"
+        )
+    return nodes
 
 
 def _check_replies(grid: Grid, pending: dict[str, str]) -> None:

@@ -11,6 +11,16 @@ import pytest
 import veilscore
 from clients.federation_file import read_federation
 from clients.vault import Vault
+from federation.privacy import (
+    CLIENT,
+    LABEL,
+    RECORD,
+    DistributedGaussian,
+    Exact,
+    GaussianRelease,
+    RandomisedResponse,
+    SampledGaussian,
+)
 from tests.clients.example_runs import run_all
 
 NOISY = {"name": "noisy", "label_epsilon": 1.0, "noisy_rounds": 1}
@@ -75,7 +85,7 @@ def test_disclosures_for_people_and_machines(
     [
         (["disclosures", "{}/nowhere"], "holds no disclosure log; name a run's folder"),
         (["disclosures", "{}/runs/run-1", "--party", "shop"], "has no party 'shop'; it has bank"),
-        (["ledger", "{}/bank/nowhere.toml"], "there is no such file; name the label party's"),
+        (["ledger", "{}/bank/nowhere.toml"], "there is no such file; name the party's"),
         (["shapes", "{}/runs/run-1/bank/model-none.json"], "there is no model part; train first"),
         (["shapes", "{}/federation.toml"], "not an additive model part"),
     ],
@@ -97,12 +107,48 @@ def test_the_ledger_lists_every_release(
     """Exact ones and noisy ones, each with its unit; as text and as JSON."""
     status, text, _ = run(capsys, "ledger", federation / "bank" / "manifest.toml")
     assert status == 0
-    first, second = text.splitlines()
-    assert " exact " in first
-    assert " ρ = " in second
+    first, second, together = text.splitlines()
+    assert " 1 exact release: " in first
+    assert " 1 release with discrete Gaussian noise (ρ = " in second
     assert text.count("per one borrower's label: ") == 2
+    assert together.startswith("All of bank:")
+    assert "no ε bounds what was given away about one borrower's label by 1 release" in together
     _, lines, _ = run(capsys, "ledger", federation / "bank" / "manifest.toml", "--json")
-    assert [json.loads(line)["run"] for line in lines.splitlines()] == ["run-1", "run-1"]
+    *entries, total = map(json.loads, lines.splitlines())
+    assert [entry["run"] for entry in entries] == ["run-1", "run-1"]
+    assert (total["events"], total["epsilon"]) == (2, None)
+
+
+def test_the_ledger_adds_up_each_unit_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Three units, two data sets: a sum each, at the smallest δ of its entries."""
+    manifest = tmp_path / "manifest.toml"
+    manifest.touch()
+    vault = Vault(tmp_path / "vault")
+    vault.enter_event(GaussianRelease(0.01), LABEL, "bank:late", "r1", "sums", None, 1e-5)
+    vault.enter_event(RandomisedResponse(0.5), LABEL, "bank:late", "r2", "labels", None, 1e-6)
+    vault.enter_event(Exact(), LABEL, "bank:other", "r2", "sums", None, 1e-5)
+    vault.enter_event(SampledGaussian(4.0, 0.01, 20), RECORD, "bank:*", "r3", "dp", None, 1e-5)
+    vault.enter_event(SampledGaussian(4.0, 0.01, 20), RECORD, "bank:*", "r3", "dp", None, 1e-5)
+    shares = DistributedGaussian(100.0, 200.0, 3, 50)
+    vault.enter_event(shares, CLIENT, "bank:*", "r3", "update", None, 1e-5)
+    _, lines, _ = run(capsys, "ledger", manifest, "--json")
+    totals = [entry for entry in map(json.loads, lines.splitlines()) if "epsilon" in entry]
+    assert [(one["unit"], one["dataset"], one["events"]) for one in totals] == [
+        (LABEL, "bank:late", 2),
+        (LABEL, "bank:other", 1),
+        (RECORD, "bank:*", 2),
+        (CLIENT, "bank:*", 1),
+    ]
+    assert [one["delta"] for one in totals] == [1e-6, 1e-5, 1e-5, 1e-5]
+    history = vault.history(LABEL, "bank:late")
+    assert totals[0]["epsilon"] == history.epsilon(1e-6)
+    assert totals[1]["epsilon"] is None
+    status, text, _ = run(capsys, "ledger", manifest)
+    assert status == 0
+    assert "All of bank:*: ε = " in text
+    assert "for 40 steps of DP-SGD (noise multiplier 4, sampling rate 0.01)." in text
 
 
 def test_an_empty_ledger_is_said_to_be_empty(

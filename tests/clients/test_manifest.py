@@ -106,6 +106,95 @@ def test_features_keep_their_order_and_groups_are_spread(tmp_path: Path) -> None
     assert owed_june.label == "owed in June"
 
 
+def test_a_manifest_declares_a_public_vocabulary_and_sequences(tmp_path: Path) -> None:
+    """Categories are written as cells are compared; sequences keep their columns' order."""
+    text = BANK.replace(
+        'region = "categorical"',
+        'region = { kind = "categorical", categories = [" north ", 2.0, "3"], missing = ["?"] }',
+    )
+    text = text.replace('columns = ["may", "june"]', 'columns = ["may", "june"]\nsequence = true')
+    text = text.replace('"owed_june"]', '"owed_june"]\nsequence = true')
+    manifest = read_manifest(write(tmp_path, text))
+    by_name = {spec.name: spec for spec in manifest.features}
+    assert by_name["region"].categories == ("north", "2", "3")
+    assert by_name["age"].categories == ()
+    assert manifest.sequences == (("paid", ("may", "june")), ("owed", ("owed_may", "owed_june")))
+    assert read_manifest(write(tmp_path, BANK)).sequences == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "missing = [-999",
+            'categories = ["1"], missing = [-999',
+            "[features.age] has 'categories' for a numeric feature",
+        ),
+        (
+            'region = "categorical"',
+            'region = { kind = "categorical", categories = [] }',
+            "[features.region] has 'categories' that are empty",
+        ),
+        (
+            'region = "categorical"',
+            'region = { kind = "categorical", categories = [true] }',
+            "[features.region] has 'categories' that are empty, or true or false",
+        ),
+        (
+            'region = "categorical"',
+            'region = { kind = "categorical", categories = [1, "1.0"] }',
+            "[features.region] lists the category '1' twice",
+        ),
+        (
+            'region = "categorical"',
+            'region = { kind = "categorical", categories = ["?"], missing = ["?"] }',
+            "[features.region] lists '?' under 'categories', which means 'missing'",
+        ),
+        (
+            'region = "categorical"',
+            'region = { kind = "categorical", categories = ["nan"] }',
+            "lists 'nan' under 'categories', which means 'missing'",
+        ),
+        (
+            'region = "categorical"',
+            'region = { kind = "categorical", sequence = true }',
+            "[features.region] has 'sequence' for what is not a group of two or more numeric",
+        ),
+        (
+            'columns = ["may", "june"]',
+            'columns = ["may"]\nsequence = true',
+            "[features.paid] has 'sequence' for what is not a group of two or more numeric",
+        ),
+        (
+            'columns = ["may", "june"]',
+            'columns = ["may", "june"]\nsequence = "yes"',
+            "[features.paid] has 'sequence' as text; it must be true or false",
+        ),
+        (
+            '["may", "june"]\nkind = "numeric"\nunit = "EUR"\nlabel = "paid ({column})"\n\n'
+            '[features.owed]\ncolumns = ["owed_may", "owed_june"]',
+            '["may", "june"]\nsequence = true\nkind = "numeric"\n\n'
+            '[features.owed]\ncolumns = ["a", "b", "c"]\nsequence = true',
+            "is a sequence of 3 columns, but [features.paid] is one of 2",
+        ),
+    ],
+)
+def test_what_is_wrong_with_categories_and_sequences_is_said_in_one_sentence(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    """The sentence names the file, the feature and what would be right."""
+    assert old in BANK
+    text = BANK.replace(old, new, 1)
+    if '"c"]' in new:
+        text = text.replace('labels = ["owed in May", "owed in June"]', "")
+    path = write(tmp_path, text)
+    with pytest.raises(InputError) as error:
+        read_manifest(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_consents_in_a_file_have_usual_column_names(tmp_path: Path) -> None:
     """A consent file needs only its path and the purpose."""
     text = BANK + '\n[consent]\npath = "consents.csv"\npurpose = "credit-scoring"\n'

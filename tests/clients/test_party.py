@@ -127,12 +127,16 @@ def test_the_ledger_goes_on_from_run_to_run(
     """The first run's ε is told alone, the second's with all that went before."""
     entries = ChainFile(Vault(config.path.parent / "bank" / "vault").ledger_path).entries
     assert [entry.body["run"] for entry in entries] == ["run-1", "run-2", "run-2"]
-    assert [entry.body["rho"] == "exact" for entry in entries] == [False, True, False]
+    assert [entry.body["event"]["mechanism"] == "exact" for entry in entries] == [
+        False,
+        True,
+        False,
+    ]
     assert (
-        "1 release of label sums: ε = 1.00 at δ = 1e-05 per one borrower's label"
+        "ε = 1.00 at δ = 1e-05 per one borrower's label, for 1 release with discrete Gaussian noise"
         in (summaries[0]["bank"]["ledger"]["sentence"])
     )
-    assert summaries[1]["bank"]["ledger"]["sentence"].startswith("3 releases of label sums, 1 of")
+    assert summaries[1]["bank"]["ledger"]["sentence"].startswith("no ε bounds what was")
     assert len(summaries[1]["bank"]["ledger"]["releases"]) == 3
     assert not (config.path.parent / "platform" / "vault" / "ledger.jsonl").exists()
 
@@ -163,8 +167,8 @@ def test_the_budget_is_a_hard_stop(tmp_path: Path) -> None:
         start_all(config, "run-2", [NOISY])
     sentence = str(raised.value)
     assert "is 1.2 (δ = 1e-05, per one borrower's label): ε = 1.00 is spent" in sentence
-    assert "ask for a smaller label_epsilon" in sentence
-    with pytest.raises(InputError, match=r"this run would make it exact sums \(no ε\)"):
+    assert "ask for a smaller ε, or have the budget's owner raise it" in sentence
+    with pytest.raises(InputError, match=r"this run would make it exact \(no ε\)"):
         start_all(config, "run-2", [EXACT])
     assert files_below(tmp_path) == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,40 @@ def test_what_can_not_be_summarised_is_refused(
     with pytest.raises(InputError, match=sentence) as error:
         read_manifest(path)
     assert f"{path}: [features.paid]" in str(error.value)
+
+
+@given(
+    st.lists(st.lists(amounts, min_size=3, max_size=3), min_size=1, max_size=20),
+    st.permutations(range(3)),
+)
+def test_the_order_of_the_columns_changes_no_bit_of_the_deviation(
+    rows: list[list[float]], order: list[int]
+) -> None:
+    """So a manifest that lists its months the other way round makes the same bins."""
+    shuffled = [[row[at] for at in order] for row in rows]
+    for summary in (Summary.MAXIMUM, Summary.MINIMUM, Summary.DEVIATION):
+        one = summarise(columns_of(rows), [series(summary)])[0].values
+        other = summarise(columns_of(shuffled), [series(summary)])[0].values
+        np.testing.assert_array_equal(one, other)
+
+
+@given(st.lists(st.lists(st.floats(-100, 50), min_size=3, max_size=3), min_size=1, max_size=20))
+def test_a_summary_stays_within_the_range_that_follows_from_its_columns(
+    rows: list[list[float]],
+) -> None:
+    """Bounds of a summary are public because those of its columns are."""
+    columns = [
+        FeatureColumn(
+            replace(column.spec, minimum=-100.0, maximum=50.0), column.values, column.present
+        )
+        for column in columns_of(rows)
+    ]
+    for made in summarise(columns, [series(*Summary)]):
+        assert made.spec.minimum is not None
+        assert made.spec.maximum is not None
+        assert (made.values >= made.spec.minimum - 1e-9).all()
+        assert (made.values <= made.spec.maximum + 1e-9).all()
+    deviation = summarise(columns, [series(Summary.DEVIATION)])[0].spec
+    assert (deviation.minimum, deviation.maximum) == (0, 75)
+    unbounded = summarise(columns_of(rows), [series(*Summary)])
+    assert [made.spec.maximum for made in unbounded] == [None] * 4

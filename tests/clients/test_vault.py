@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 import threading
@@ -13,11 +12,19 @@ import pytest
 from clients.vault import ChainFile, Vault, load_part, save_part, write_private
 from federation.additive.model_part import ModelPart
 from federation.errors import InputError
-from federation.privacy.accountant import LabelRelease, epsilon_of
+from federation.privacy.events import (
+    LABEL,
+    RECORD,
+    Exact,
+    GaussianRelease,
+    RandomisedResponse,
+)
+from federation.privacy.zcdp import epsilon_of
 from federation.session.machine import Sent
 
 DELTA = 1e-5
-RELEASE = LabelRelease(0.01, "run-1", "noisy sums to platform")
+RELEASE = GaussianRelease(0.01)
+WHAT = "noisy sums to platform"
 PART = ModelPart("bank", "s1", "exact", -1.5, (), (), (), ())
 
 
@@ -34,7 +41,7 @@ def vault(tmp_path: Path) -> Vault:
 
 def test_nothing_is_made_before_something_is_written(vault: Vault) -> None:
     """Looking at an empty history leaves no trace."""
-    assert vault.label_history("labels").releases == ()
+    assert vault.history(LABEL, "labels").events == ()
     assert not vault.home.exists()
 
 
@@ -43,7 +50,7 @@ def test_everything_is_private_to_its_owner(vault: Vault) -> None:
     before = os.umask(0o000)
     try:
         vault.disclosure_log("run-1", "s1").enter(Sent(0, "platform", "plan", 100))
-        vault.enter_release(RELEASE, "labels", None, DELTA)
+        vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
         save_part(vault.home / "parts" / "deep" / "model.json", PART)
     finally:
         os.umask(before)
@@ -55,26 +62,28 @@ def test_everything_is_private_to_its_owner(vault: Vault) -> None:
 def test_the_history_spans_runs_and_processes(vault: Vault) -> None:
     """Each release is on the disk; another vault object reads the same history."""
     for run in ("run-1", "run-2", "run-3"):
-        vault.enter_release(LabelRelease(0.01, run, "sums"), "labels", 5.0, DELTA)
-    vault.enter_release(LabelRelease(math.inf, "run-4", "exact"), "other labels", None, DELTA)
-    history = Vault(vault.home).label_history("labels")
-    assert [release.run for release in history.releases] == ["run-1", "run-2", "run-3"]
-    assert history.epsilon(DELTA) == pytest.approx(epsilon_of(0.03, DELTA))
+        vault.enter_event(RELEASE, LABEL, "labels", run, WHAT, 5.0, DELTA)
+    vault.enter_event(Exact(), LABEL, "other labels", "run-4", "exact", None, DELTA)
+    vault.enter_event(Exact(), RECORD, "labels", "run-4", "of another unit", None, DELTA)
+    again = Vault(vault.home)
+    spent = again.expenditures(LABEL, "labels")
+    assert [one.run for one in spent] == ["run-1", "run-2", "run-3"]
+    assert again.history(LABEL, "labels").epsilon(DELTA) == pytest.approx(epsilon_of(0.03, DELTA))
 
 
 def test_a_release_over_the_budget_enters_nothing(vault: Vault) -> None:
     """Hard stop: the ledger's bytes are the same before and after."""
     budget = epsilon_of(0.025, DELTA)
     for _ in range(2):
-        vault.enter_release(RELEASE, "labels", budget, DELTA)
+        vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, budget, DELTA)
     before = vault.ledger_path.read_bytes()
-    for release in (RELEASE, LabelRelease(math.inf, "run-2", "exact sums")):
+    for event in (RELEASE, Exact(), RandomisedResponse(1.0)):
         with pytest.raises(
             InputError, match=r"privacy.epsilon.budget is .* is spent, and this run"
         ):
-            vault.enter_release(release, "labels", budget, DELTA)
+            vault.enter_event(event, LABEL, "labels", "run-2", "more", budget, DELTA)
     assert vault.ledger_path.read_bytes() == before
-    assert len(vault.label_history("labels").releases) == 2
+    assert len(vault.expenditures(LABEL, "labels")) == 2
 
 
 def test_two_runs_at_once_cannot_overspend_the_budget(vault: Vault) -> None:
@@ -86,7 +95,7 @@ def test_two_runs_at_once_cannot_overspend_the_budget(vault: Vault) -> None:
     def enter() -> None:
         gate.wait()
         try:
-            vault.enter_release(RELEASE, "labels", budget, DELTA)
+            vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, budget, DELTA)
         except InputError as error:
             refused.append(error)
 
@@ -95,32 +104,83 @@ def test_two_runs_at_once_cannot_overspend_the_budget(vault: Vault) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(vault.label_history("labels").releases) == 3
+    assert len(vault.expenditures(LABEL, "labels")) == 3
     assert len(refused) == 9
 
 
-@pytest.mark.parametrize("line", range(3))
+@pytest.mark.parametrize("line", range(4))
 def test_tampering_with_the_ledger_stops_every_further_release(vault: Vault, line: int) -> None:
     """A release made smaller or dropped afterwards is found, and nothing is entered on top."""
     for run in range(4):
-        vault.enter_release(LabelRelease(0.01, f"run-{run}", "sums"), "labels", None, DELTA)
+        vault.enter_event(RELEASE, LABEL, "labels", f"run-{run}", WHAT, None, DELTA)
     lines = vault.ledger_path.read_text("utf-8").splitlines(keepends=True)
     changed = [*lines[:line], lines[line].replace("0.01", "0.001"), *lines[line + 1 :]]
     for altered in (changed, lines[:line] + lines[line + 1 :]):
         vault.ledger_path.write_text("".join(altered), "utf-8")
         with pytest.raises(InputError, match=r"ledger\.jsonl, line \d: "):
-            vault.enter_release(RELEASE, "labels", None, DELTA)
+            vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
         assert vault.ledger_path.read_text("utf-8") == "".join(altered)
+
+
+def test_the_line_that_was_altered_or_dropped_is_named(vault: Vault) -> None:
+    """The last line has no successor that would give it away: its digest is written beside."""
+    for _ in range(3):
+        vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+    lines = vault.ledger_path.read_text("utf-8").splitlines(keepends=True)
+    smaller = lines[2].replace("0.01", "0.001")
+    for altered, line, words in (
+        ([*lines[:2], smaller], 3, "was altered"),
+        (lines[:2], 3, "an entry was dropped; there were 3"),
+        ([], 1, "an entry was dropped"),
+    ):
+        vault.ledger_path.write_text("".join(altered), "utf-8")
+        with pytest.raises(InputError, match=rf"ledger\.jsonl, line {line}: .*{words}"):
+            vault.history(LABEL, "labels")
+
+
+def test_an_end_that_was_taken_away_or_spoilt_is_refused(vault: Vault) -> None:
+    """Without the written-down end a dropped line would not show."""
+    for _ in range(3):
+        vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+    end = vault.home / "ledger.head"
+    for spoilt in (b"", b"[]", b'{"length": "x", "digest": ""}'):
+        end.write_bytes(spoilt)
+        with pytest.raises(InputError, match=r"ledger\.head: is not the written-down end"):
+            vault.ledger()
+    end.unlink()
+    with pytest.raises(InputError, match=r"ledger\.head beside it was taken away"):
+        vault.ledger()
+
+
+def test_a_crash_between_entry_and_end_loses_nothing(vault: Vault) -> None:
+    """The entry counts, and the next one goes on top of it."""
+    ends = []
+    for _ in range(2):
+        vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+        ends.append((vault.home / "ledger.head").read_bytes())
+    (vault.home / "ledger.head").write_bytes(ends[0])
+    assert len(vault.ledger()) == 2
+    vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+    assert len(vault.ledger()) == 3
+
+
+def test_an_entry_of_a_later_version_is_never_left_out(vault: Vault) -> None:
+    """An ε that skips what it can't read would be too small: refused, with the line."""
+    vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+    body = dict(vault.ledger()[0].body)
+    ChainFile(vault.ledger_path).append(body | {"event": {"mechanism": "laplace", "scale": 1}})
+    with pytest.raises(InputError, match=r"line 2: the mechanism 'laplace' is not known"):
+        vault.history(LABEL, "labels")
 
 
 def test_a_line_that_was_cut_off_is_refused(vault: Vault) -> None:
     """A crash in the middle of a write, or an editor: the next entry must not be glued to it."""
-    vault.enter_release(RELEASE, "labels", None, DELTA)
+    vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
     whole = vault.ledger_path.read_bytes()
     for cut in (1, 20):
         vault.ledger_path.write_bytes(whole[:-cut])
         with pytest.raises(InputError, match=r"ledger\.jsonl, line 1: the last line was cut off"):
-            vault.label_history("labels")
+            vault.history(LABEL, "labels")
 
 
 def test_bytes_that_are_not_text_are_refused(vault: Vault) -> None:
@@ -128,7 +188,7 @@ def test_bytes_that_are_not_text_are_refused(vault: Vault) -> None:
     vault.home.mkdir(parents=True)
     vault.ledger_path.write_bytes(b"\xff\xfe\x00\n")
     with pytest.raises(InputError, match=r"ledger\.jsonl, line 1: not an entry"):
-        vault.label_history("labels")
+        vault.history(LABEL, "labels")
 
 
 @pytest.mark.parametrize("text", ["a\u2028b", "a\x85b", "a\x0cb", "a\r\nb", "δ = ε\x1c"])

@@ -22,7 +22,9 @@ from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.linear_maps import Direction, OneHotMatrix, feature_side, label_side
 from federation.masking import PairwiseMasks
-from federation.privacy.accountant import LabelRelease, epsilon_of, gaussian_rho, rho_for
+from federation.privacy.events import Exact, GaussianRelease
+from federation.privacy.ledger import Expenditure
+from federation.privacy.zcdp import epsilon_of, gaussian_rho, rho_for
 from federation.proto.session_pb2 import Query, Sums
 from federation.quantisation import RESIDUAL_SCALE
 from federation.session.in_process import run_in_process
@@ -292,10 +294,10 @@ def test_the_release_is_entered_first_and_a_refusal_sends_nothing(epsilon: float
     owner = feature_side("elgamal", matrix, Direction.TO_OWNER, 127, 10**6, b"")
     side.accept(owner.offer())
     sent: list[Sent] = []
-    asked: list[LabelRelease] = []
+    asked: list[Expenditure] = []
 
-    def refuse(release: LabelRelease) -> None:
-        asked.append(release)
+    def refuse(spent: Expenditure) -> None:
+        asked.append(spent)
         raise InputError("no room")
 
     validation = np.zeros(BORROWERS, dtype=bool)
@@ -313,6 +315,6 @@ def test_the_release_is_entered_first_and_a_refusal_sends_nothing(epsilon: float
     with pytest.raises(InputError, match="no room"):
         list(machine.start())
     assert sent == []
-    assert asked[0].rho == (noise.rho if noise else math.inf)
+    assert asked[0].event == (GaussianRelease(noise.rho) if noise else Exact())
     assert asked[0].run == "run 7"
     assert "to partner" in asked[0].what

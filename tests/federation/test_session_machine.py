@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from federation.errors import InputError, ProtocolError
-from federation.privacy.accountant import LabelRelease
+from federation.privacy.events import LABEL, GaussianRelease
+from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Closing, Query, Verdict
 from federation.session.in_process import run_in_process
 from federation.session.machine import (
@@ -166,23 +167,26 @@ def test_messages_that_come_early_wait_their_turn() -> None:
     assert machine.result == [Query(), Closing(model_digest="early"), Query(query_id=1)]
 
 
+SPENT = Expenditure(GaussianRelease(0.5), LABEL, "run", "sums")
+
+
 def test_a_release_is_entered_before_anything_leaves() -> None:
     """The ledger sees the release first."""
     order: list[str] = []
 
     def role() -> Generator[Step, object, None]:
-        yield Release(LabelRelease(0.5, "run", "sums"))
+        yield Release(SPENT)
         yield Send("platform", "query", Query())
 
     machine = Machine(
         "bank",
         "s1",
         role(),
-        on_release=lambda release: order.append(f"ledger {release.rho}"),
+        on_release=lambda spent: order.append(f"ledger {spent.what}"),
         on_sent=lambda sent: order.append(f"sent {sent.kind}"),
     )
     assert len(list(machine.start())) == 1
-    assert order == ["ledger 0.5", "sent query"]
+    assert order == ["ledger sums", "sent query"]
 
 
 def test_a_refused_release_stops_everything_behind_it() -> None:
@@ -191,10 +195,10 @@ def test_a_refused_release_stops_everything_behind_it() -> None:
 
     def role() -> Generator[Step, object, None]:
         yield Receive("platform", "query")
-        yield Release(LabelRelease(0.5, "run", "sums"))
+        yield Release(SPENT)
         yield Send("platform", "query", Query())
 
-    def refuse(release: LabelRelease) -> None:
+    def refuse(spent: Expenditure) -> None:
         raise InputError("no budget is left")
 
     machine = Machine("bank", "s1", role(), on_sent=log.append, on_release=refuse)

@@ -26,7 +26,8 @@ from federation.alignment import ABSENT_ROW, InProcessGroup
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import Direction, LabelSide, feature_side, label_side
 from federation.masking import PairwiseMasks
-from federation.privacy.accountant import LabelRelease
+from federation.privacy.events import Exact, GaussianRelease
+from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Envelope, Sums, Verdict
 from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 from federation.session.in_process import run_in_process
@@ -110,7 +111,7 @@ def population(
 def machines_for(
     tables: Mapping[str, Table],
     trainings: Sequence[AdditiveSettings] = (EXACT,),
-    on_release: Callable[[LabelRelease], None] = lambda release: None,
+    on_release: Callable[[Expenditure], None] = lambda spent: None,
     **plan_fields: Any,
 ) -> dict[str, Machine[Any]]:
     """One machine a party."""
@@ -388,11 +389,11 @@ def test_label_noise_is_entered_costs_some_auc_and_rounds_are_fixed() -> None:
     """Exact and noisy in one session: two releases, one without and one with a finite ρ."""
     tables = population(6000, PARTNERS[:1])
     noisy = AdditiveSettings("noisy", bins=8, label_epsilon=4.0, noisy_rounds=3, ridge=40.0)
-    releases: list[LabelRelease] = []
+    releases: list[Expenditure] = []
     results = run(tables, [noisy, EXACT], on_release=releases.append)
     noise = LabelNoise.for_settings(noisy, 5)
     assert noise is not None
-    assert [release.rho for release in releases] == [noise.rho, float("inf")]
+    assert [release.event for release in releases] == [GaussianRelease(noise.rho), Exact()]
     assert all(release.run == "run" for release in releases)
     with_noise, exact = results["bank"].trainings
     assert len(with_noise.fit.rounds) == results["platform"].fits["noisy"].rounds == 3

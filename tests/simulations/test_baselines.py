@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
-from simulations.baselines import Baseline, Columns, fit_baselines
+from simulations.baselines import Baseline, Columns, fit_baselines, pooled_mlp
 
 ROWS = 3_000
 
@@ -98,3 +98,24 @@ def test_a_bank_without_features_has_no_baseline_of_its_own(
     _, partners, label = population
     baselines = fit(([], partners, label))
     assert {baseline.columns for baseline in baselines} == {Columns.POOLED}
+
+
+def test_the_pooled_network_learns_repeats_and_sees_no_test_label(
+    population: tuple[list[FeatureColumn], list[FeatureColumn], npt.NDArray[np.uint8]],
+) -> None:
+    """One baseline a seed, for the mean of their metrics; a few rows are enough to fit it."""
+    bank, partners, label = population
+    train, test = np.arange(2_000), np.arange(2_000, ROWS)
+    columns = [*bank, *partners]
+    found = pooled_mlp(columns, label, train_rows=train, test_rows=test, seeds=(0, 1))
+    assert [(one.name, one.columns) for one in found] == [("MLP", Columns.POOLED)] * 2
+    assert (found[0].test_scores != found[1].test_scores).any()
+    for one in found:
+        assert roc_auc_score(label[test], one.test_scores) > 0.7
+    changed = label.copy()
+    changed[test] = 1 - changed[test]
+    (again,) = pooled_mlp(columns, changed, train_rows=train, test_rows=test, seeds=(1,))
+    np.testing.assert_array_equal(again.test_scores, found[1].test_scores)
+    few = np.r_[np.flatnonzero(label == 1)[:20], np.flatnonzero(label == 0)[:40]]
+    (small,) = pooled_mlp(columns, label, train_rows=few, test_rows=test, seeds=(0,))
+    assert np.isfinite(small.test_scores).all()

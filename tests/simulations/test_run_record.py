@@ -87,8 +87,8 @@ def test_the_record_says_what_was_reached_and_by_whom(figures: RunFigures) -> No
     assert record["rounds"]["quiet-labels"] == 2
     assert record["bytes"]["total"] == record["bytes"]["bank"] + record["bytes"]["platform"]
     assert record["seconds"]["alignment"] == 0.123
-    assert record["privacy"]["releases"][0]["rho"] > 0
-    assert record["privacy"]["releases"][1]["rho"] is None
+    assert record["privacy"]["releases"][0]["event"]["rho"] > 0
+    assert record["privacy"]["releases"][1]["event"] == {"mechanism": "exact"}
     assert "NaN" not in metrics_json(figures)
 
 

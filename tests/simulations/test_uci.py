@@ -20,8 +20,11 @@ from federation.schema import FeatureKind
 from simulations.uci import (
     ALL_COLUMNS,
     BANK_COLUMNS,
+    BILL_COLUMNS,
     DATA_FILE,
+    PAYMENT_COLUMNS,
     PLATFORM_COLUMNS,
+    STATUS_COLUMNS,
     fixed_split,
     load_uci,
     parse_canonical,
@@ -69,13 +72,17 @@ def test_the_parties_hold_the_two_halves(tmp_path: Path) -> None:
     platform = load_table(config.manifest_of("platform"), now=NOW)
     assert [column.spec.name for column in bank.features] == list(BANK_COLUMNS)
     names = [column.spec.name for column in platform.features]
-    assert names[: len(PLATFORM_COLUMNS)] == list(PLATFORM_COLUMNS)
+    oldest_first = [*STATUS_COLUMNS[::-1], *BILL_COLUMNS[::-1], *PAYMENT_COLUMNS[::-1]]
+    assert names[: len(PLATFORM_COLUMNS)] == oldest_first
+    sequences = config.manifest_of("platform").sequences
+    assert [name for name, _ in sequences] == ["status", "bills", "payments"]
+    assert [column for _, columns in sequences for column in columns] == oldest_first
     assert names[len(PLATFORM_COLUMNS) :] == [
         f"{group} {summary}"
         for group in ("status", "bills", "payments")
         for summary in ("mean", "max", "min", "std")
     ]
-    assert platform.features[0].spec.label == "repayment status, September 2005"
+    assert platform.features[0].spec.label == "repayment status, April 2005"
     assert set(bank.identifiers) == set(platform.identifiers)
     assert bank.identifiers != platform.identifiers
 

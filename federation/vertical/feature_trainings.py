@@ -1,0 +1,158 @@
+"""The trainings of a vertical session at a feature party: bins, map, and each kind's role."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.additive.block import Block, Codes
+from federation.additive.feature_party import FeaturePartyFit, send_partial_scores, train
+from federation.additive.model_part import ModelPart
+from federation.alignment import ABSENT_ROW
+from federation.errors import InputError
+from federation.linear_maps import Direction, FeatureSide, feature_side, scheme_for
+from federation.masking import PairwiseMasks
+from federation.proto.session_pb2 import MapSeed
+from federation.quantisation import RESIDUAL_SCALE
+from federation.schema import FeatureColumn
+from federation.session.machine import Progress, Send, Step, expect
+from federation.split.part import NetworkPart
+from federation.split.settings import BlindSettings, Sequences, SplitSettings
+from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
+from federation.vertical.plan import TEST, SessionPlan
+from federation.vertical.trainings import Training, map_settings
+
+if TYPE_CHECKING:  # torch is imported by a split training only
+    from federation.split.feature_party import SplitFeatureFit
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What trainings of one key share: the own bins and the map; a blind one has its encoder."""
+
+    binned: BinnedRows
+    block: Block
+    omitted: Codes
+    side: FeatureSide
+    encoder: NetworkPart | None
+    declared: bool  # whether the declared features are among the binned ones
+
+
+@dataclass(frozen=True)
+class FeatureTrainings:
+    """A feature party's side of the trainings of one session, on one alignment."""
+
+    table: BorrowerTable
+    columns: list[FeatureColumn]
+    rows: npt.NDArray[np.uint32]
+    parts: npt.NDArray[np.uint8]
+    sequences: Sequences
+    party: str
+    label_party: str
+    plan: SessionPlan
+    masks: PairwiseMasks
+    noise_bound: int
+
+    @property
+    def fit(self) -> npt.NDArray[np.bool_]:
+        """Which aligned borrowers are of the fit."""
+        inside: npt.NDArray[np.bool_] = self.parts != TEST
+        return inside
+
+    def prepare(self, training: Training, key: str) -> Generator[Step, object, Prepared]:
+        """Bins, by way of an encoder in a blind training, and the map."""
+        settings = map_settings(training)
+        assert settings is not None
+        columns, encoder = self.columns, None
+        if isinstance(training, BlindSettings):
+            yield Progress("set-up", 0.05, "pre-training the encoder")
+            encoder, made = self._encode(training)
+            columns = [*columns, *made] if training.encoder.declared_features else made
+        yield Progress("set-up", 0.1, "binning")
+        borrowers, most_sums = int(self.fit.sum()), None
+        if self.plan.exact_at(key):
+            most_sums = most_exact_sums(borrowers) // self.plan.exact_maps
+        binned = BinnedRows.of(columns, self.parts, settings.bins, most_sums)
+        if binned.max_bins < settings.bins:
+            words = f"{binned.max_bins} bins a feature instead of {settings.bins}: exact sums"
+            yield Progress("set-up", 0.2, f"{words} allow {most_sums} sums")
+        if not binned.binnings:
+            raise InputError(
+                "no feature of this party has two bins that hold enough training borrowers each; "
+                "check the features' missing codes and categories, or align more borrowers"
+            )
+        block = Block(binned.terms(), binned.fit, self.rows[self.fit])
+        matrix, omitted = block.one_hot()
+        context = self.plan.map_context(self.party, key)
+        scheme = scheme_for(borrowers)
+        side = feature_side(
+            scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, self.noise_bound, context
+        )
+        yield Send(self.label_party, "map_offer", side.offer())
+        seed = yield from expect(self.label_party, MapSeed)
+        for hint_block in side.accept(seed):
+            yield Send(self.label_party, "hint_block", hint_block)
+            done = (hint_block.first_row + hint_block.rows) / matrix.rows
+            yield Progress("set-up", 0.2 + 0.8 * done, f"hint row {hint_block.first_row:,}")
+        declared = not isinstance(training, BlindSettings) or training.encoder.declared_features
+        return Prepared(binned, block, omitted, side, encoder, declared)
+
+    def _encode(self, training: BlindSettings) -> tuple[NetworkPart, list[FeatureColumn]]:
+        """Pre-train on the whole table but the test borrowers; embed the aligned ones."""
+        from federation.split.blind import embedding_columns, pretrain
+
+        seen = np.ones(len(self.table.identifiers), dtype=np.bool_)
+        tested = self.rows[~self.fit]
+        seen[tested[tested != ABSENT_ROW]] = False
+        encoder = pretrain(
+            self.table.features,
+            self.sequences,
+            seen,
+            training.encoder,
+            self.party,
+            self.plan.session,
+            training.name,
+        )
+        return encoder, embedding_columns(encoder, self.columns)
+
+    def train_over_bins(
+        self, training: Training, ready: Prepared
+    ) -> Generator[Step, object, tuple[ModelPart, FeaturePartyFit]]:
+        """An additive or blind training, its test scores included."""
+        settings = map_settings(training)
+        assert settings is not None
+        fit = yield from train(
+            ready.block,
+            ready.omitted,
+            ready.side,
+            self.masks,
+            self.label_party,
+            settings.name,
+            settings.max_rounds,
+        )
+        scores = ready.block.scores(fit.weights, ready.binned.test)
+        yield send_partial_scores(scores, self.masks, self.label_party, settings.name, "test")
+        part = ready.binned.model_part(self.party, self.plan.session, settings.name, fit.weights)
+        return part, fit
+
+    def train_split(self, settings: SplitSettings) -> Generator[Step, object, SplitFeatureFit]:
+        """A split training, its test embeddings included."""
+        from federation.split.feature_party import train as train_split
+
+        return (
+            yield from train_split(
+                self.columns,
+                self.sequences,
+                self.fit,
+                self.rows,
+                self.masks,
+                self.party,
+                self.label_party,
+                self.plan.session,
+                settings,
+            )
+        )

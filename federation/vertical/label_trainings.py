@@ -1,0 +1,181 @@
+"""The trainings of a vertical session at the label party: bins, maps, and each kind's role."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.additive.alone import alone_scores, with_intercept
+from federation.additive.block import INTERCEPT, Block
+from federation.additive.label_party import LabelPartyFit, receive_partial_scores, train
+from federation.additive.model_part import ModelPart
+from federation.additive.settings import AdditiveSettings
+from federation.errors import ProtocolError
+from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
+from federation.proto.session_pb2 import HintBlock, MapOffer
+from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
+from federation.schema import FeatureColumn
+from federation.session.machine import Progress, Send, Step, expect
+from federation.split.settings import Sequences, SplitSettings
+from federation.vertical.borrowers import BinnedRows, most_exact_sums
+from federation.vertical.plan import TEST, VALIDATION, SessionPlan
+from federation.vertical.trainings import (
+    Training,
+    map_settings,
+    partner_features,
+    total_features,
+)
+
+if TYPE_CHECKING:  # torch is imported by a split training only
+    from federation.split.label_party import SplitLabelFit
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What trainings of one key share: own bins, and a map with each partner."""
+
+    binned: BinnedRows
+    block: Block  # with the intercept as its first term
+    maps: Mapping[str, LabelSide]
+    map_rows: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LabelTrainings:
+    """The label party's side of the trainings of one session, on one alignment.
+
+    Attributes:
+        columns, rows, parts: of all aligned borrowers.
+        labels: of the borrowers of the fit.
+    """
+
+    columns: list[FeatureColumn]
+    rows: npt.NDArray[np.uint32]
+    parts: npt.NDArray[np.uint8]
+    labels: Vector
+    sequences: Sequences
+    plan: SessionPlan
+    features: Mapping[str, int]
+    noise_bound: int
+    run: str
+
+    @property
+    def fit(self) -> npt.NDArray[np.bool_]:
+        """Which aligned borrowers are of the fit."""
+        inside: npt.NDArray[np.bool_] = self.parts != TEST
+        return inside
+
+    def prepare(self, training: Training, key: str) -> Generator[Step, object, Prepared]:
+        """Bin the own features and set a map up with every partner."""
+        settings = map_settings(training)
+        assert settings is not None
+        scheme = scheme_for(len(self.labels))
+        if scheme != "lattice":
+            words = f"{len(self.labels)} borrowers to train on are too few for the lattice map"
+            yield Progress("set-up", 0.0, f"{words}; elgamal serves")
+        yield Progress("set-up", 0.1, "binning")
+        binned = BinnedRows.of(self.columns, self.parts, settings.bins)
+        block = Block([INTERCEPT, *binned.terms()], with_intercept(binned.fit), self.rows[self.fit])
+        maps: dict[str, LabelSide] = {}
+        map_rows = {}
+        for party in self.plan.feature_parties:
+            offer = yield from expect(party, MapOffer)
+            self._check_offer(training, key, party, offer)
+            context = self.plan.map_context(party, key)
+            side = label_side(
+                scheme,
+                block.borrowers,
+                Direction.TO_OWNER,
+                RESIDUAL_SCALE,
+                self.noise_bound,
+                context,
+            )
+            yield Send(party, "map_seed", side.accept(offer))
+            maps[party], map_rows[party] = side, int(offer.rows_sent)
+        for place, (party, side) in enumerate(maps.items()):
+            while not side.ready:
+                block_of_hint = yield from expect(party, HintBlock)
+                side.take_hint(block_of_hint)
+                taken = (block_of_hint.first_row + block_of_hint.rows) / map_rows[party]
+                yield Progress(
+                    "set-up", 0.2 + 0.8 * (place + taken) / len(maps), f"hint of {party}"
+                )
+        yield Progress("set-up", 1.0, f"{sum(map_rows.values())} bins of partners are ready")
+        return Prepared(binned, block, maps, map_rows)
+
+    def _check_offer(self, training: Training, key: str, party: str, offer: MapOffer) -> None:
+        # The label noise is calibrated to the features that a partner declared.
+        most = partner_features(training, self.features[party])
+        if offer.features > most:
+            raise ProtocolError(
+                f"{party} offers a map of {offer.features} features, but declared {most}"
+            )
+        if not self.plan.exact_at(key):
+            return
+        most = most_exact_sums(len(self.labels)) // self.plan.exact_maps
+        if offer.rows_sent > most:
+            raise ProtocolError(
+                f"{party} offers {offer.rows_sent} sums over {len(self.labels)} borrowers; exact "
+                f"sums allow {most}"
+            )
+
+    def train_over_bins(
+        self, training: Training, ready: Prepared
+    ) -> Generator[Step, object, tuple[LabelPartyFit, ModelPart, Vector]]:
+        """An additive or blind training; returns fit, part and test scores."""
+        settings = map_settings(training)
+        assert settings is not None
+        plan, partners = self.plan, self.plan.feature_parties
+        places = self.rows[self.fit]
+        fit = yield from train(
+            self.labels,
+            self.parts[self.fit] == VALIDATION,
+            ready.block,
+            ready.maps,
+            ready.map_rows,
+            settings,
+            total_features(training, self.features, plan.label_party),
+            self.run,
+            RoundingDraws(plan.split.seed, np.argsort(np.argsort(places))),
+        )
+        theirs = yield from receive_partial_scores(partners, "test", int((~self.fit).sum()))
+        scores = ready.block.scores(fit.weights, with_intercept(ready.binned.test)) + theirs
+        part = ready.binned.model_part(
+            plan.label_party, plan.session, settings.name, fit.weights[1:], float(fit.weights[0])
+        )
+        return fit, part, scores
+
+    def train_split(self, settings: SplitSettings) -> Generator[Step, object, SplitLabelFit]:
+        """A split training."""
+        from federation.split.label_party import train as train_split
+
+        return (
+            yield from train_split(
+                self.labels,
+                self.parts[self.fit] == VALIDATION,
+                self.columns,
+                self.sequences,
+                self.fit,
+                self.rows,
+                self.plan.feature_parties,
+                self.plan.label_party,
+                self.plan.session,
+                settings,
+                self.run,
+            )
+        )
+
+    def alone(self) -> Vector:
+        """Log-odds of the test borrowers under the additive model of the own features only."""
+        over_bins = [map_settings(training) for training in self.plan.trainings]
+        first = over_bins[0] or AdditiveSettings()
+        binned = BinnedRows.of(self.columns, self.parts, first.bins)
+        return alone_scores(
+            binned.terms(), binned.fit, self.labels, binned.test, first.smoothness, first.ridge
+        )

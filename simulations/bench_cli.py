@@ -1,0 +1,167 @@
+"""`veilscore bench`: the commands behind the figures of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
+]
+Seeds = Annotated[int, typer.Option(help="How many trainings, each with another seed.")]
+
+
+def add_bench(app: typer.Typer) -> None:
+    """Add `bench` and its commands."""
+    bench = typer.Typer(
+        help="Measure speed, memory, bytes and accuracy on this machine.", no_args_is_help=True
+    )
+    bench.command("additive")(bench_additive)
+    bench.command("alignment")(bench_alignment)
+    bench.command("label-noise")(bench_label_noise)
+    bench.command("aggregation")(bench_aggregation)
+    bench.command("horizontal")(bench_horizontal)
+    bench.command("split")(bench_split)
+    bench.command("privacy-curve")(bench_privacy_curve)
+    bench.command("all")(bench_all)
+    app.add_typer(bench, name="bench")
+
+
+def bench_additive(
+    rows: Annotated[
+        int, typer.Option(help="Borrowers in all; a fifth is kept for the test.")
+    ] = 30000,
+    label_features: Annotated[int, typer.Option(help="Features of the label party.")] = 5,
+    party_features: Annotated[int, typer.Option(help="Features of the feature party.")] = 18,
+    bins: Annotated[int, typer.Option(help="Most bins a feature.")] = 32,
+    transport: Annotated[str, typer.Option(help="memory | stream")] = "stream",
+    data: Annotated[str, typer.Option(help="simulated | uci (real; its own sizes)")] = "simulated",
+    as_json: AsJson = False,
+) -> None:
+    """Train the additive model: seconds, rounds, bytes, memory, and AUC against plaintext."""
+    from simulations.bench_additive import bench
+
+    _print(bench(rows, label_features, party_features, bins, transport, data), as_json)
+
+
+def bench_alignment(
+    ids: Annotated[int, typer.Option(help="Ids at each side; 80% are shared.")] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """Align two parties' ids, both sides on this machine's cores, and report ids a second."""
+    from simulations.bench_alignment import bench_alignment as bench
+
+    _print(bench(ids), as_json)
+
+
+def bench_label_noise(
+    epsilon: Annotated[float, typer.Option(help="ε a training; one borrower's label.")] = 2.0,
+    draws: Annotated[int, typer.Option(help="Independent draws of the noise.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What label noise costs on the UCI data: test AUC over several draws of the noise."""
+    from simulations.bench_label_noise import label_noise_draws
+
+    _print(label_noise_draws(epsilon, draws), as_json)
+
+
+def bench_aggregation(
+    params: Annotated[int, typer.Option(help="Parameters of the update.")] = 1_000_000,
+    clients: Annotated[int, typer.Option(help="Clients in the sum.")] = 10,
+    scheme: Annotated[str, typer.Option(help="bfv | ckks")] = "bfv",
+    as_json: AsJson = False,
+) -> None:
+    """Sum one update of several clients, masked and encrypted: milliseconds, bytes, exactness.
+
+    `ratio` is a whole round's critical path with a second of local training, over the same round
+    with plain vectors.
+    """
+    from simulations.bench_aggregation import bench_aggregation as bench
+
+    _print(bench(params, clients, scheme), as_json)
+
+
+def bench_horizontal(
+    row: Annotated[
+        str,
+        typer.Argument(
+            help="mlp, epsilon-3, epsilon-1, dirichlet, dirichlet-by-class, gru, lstm, or all."
+        ),
+    ] = "all",
+    seeds: Seeds = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Test AUC of four banks' networks on the UCI data, through the real protocol."""
+    from simulations.bench_horizontal import ROWS
+    from simulations.bench_horizontal import bench_horizontal as bench
+
+    for name in ROWS if row == "all" else (row,):
+        _print(bench(name, range(seeds), _say), as_json)
+
+
+def bench_split(
+    draws: Annotated[int, typer.Option(help="Trainings of each kind.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Test AUC of the vertical networks on the UCI data: split, split with label ε = 4, blind."""
+    from simulations.bench_split import bench_split as bench
+
+    _print(bench(draws), as_json)
+
+
+def bench_privacy_curve(
+    picture: Annotated[Path, typer.Option(help="Where the picture goes (.png or .svg).")] = Path(
+        "privacy-curve.png"
+    ),
+    seeds: Seeds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Draw test AUC against ε (unit: one borrower's record) of four banks on the UCI data."""
+    from simulations.bench_privacy_curve import bench_privacy_curve as bench
+
+    _print(bench(picture, range(seeds), _say), as_json)
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(words + "\n")
+
+
+def bench_all(as_json: AsJson = False) -> None:
+    """The benchmarks behind docs/benchmarks.md, one after the other."""
+    from simulations.bench_additive import bench
+    from simulations.bench_aggregation import bench_aggregation as aggregation
+    from simulations.bench_alignment import bench_alignment as alignment
+    from simulations.bench_horizontal import ROWS
+    from simulations.bench_horizontal import bench_horizontal as horizontal
+    from simulations.bench_label_noise import label_noise_draws
+    from simulations.bench_split import bench_split as split
+
+    runs: list[tuple[str, Any]] = [
+        ("UCI, stream", lambda: bench(0, 0, 0, 32, "stream", "uci")),
+        ("110,000 x (13+30), stream", lambda: bench(110_000, 13, 30, 32, "stream", "simulated")),
+        ("UCI, label noise, ten draws", lambda: label_noise_draws(2.0, 10)),
+        ("alignment, 100,000 x 100,000", lambda: alignment(100_000)),
+        ("aggregation, 1,000,000 parameters x 10", lambda: aggregation(1_000_000, 10)),
+        *((f"four banks: {row}", partial(horizontal, row)) for row in ROWS),
+        ("split networks, five draws", lambda: split(5)),
+    ]
+    for name, run in runs:
+        if not as_json:
+            sys.stdout.write(f"\n{name}\n")
+        figures = run()
+        _print({"bench": name} | figures if as_json else figures, as_json)
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+        return
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        shown = f"{value:,.4g}" if isinstance(value, float) else f"{value}"
+        sys.stdout.write(f"{name:<{width}}  {shown}\n")
