@@ -23,9 +23,10 @@ from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun, software, summary_text
 from clients.plan import epsilon_budget, session_plan
 from clients.prediction import PredictionJob, PredictionRun
-from clients.vault import RUN_NAME, write_private
+from clients.vault import RUN_NAME, Vault, write_private
 from federation.errors import InputError, ProtocolError, VeilscoreError
 from federation.horizontal.messages import declined
+from federation.session.machine import Sent
 
 # Set by whoever runs all parties on one machine; never in a deployment.
 SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
@@ -98,6 +99,7 @@ def horizontal_step(message: Message, context: Context) -> Message:
             _keep_trace(context)
         # Flower would tell the coordinator what it says.
         reply = declined(order, told(error, simulated))
+        _log_declined(context, str(asked["run"]), reply)
     frame = ArrayRecord({FRAME: Array("uint8", (len(reply),), "veilscore.frame", reply)})
     return Message(RecordDict({FRAME: frame}), reply_to=message)
 
@@ -115,6 +117,14 @@ def _horizontal_step(asked: dict[str, Any], order: bytes, context: Context) -> b
     overrides = json.loads(str(asked["overrides"]))
     output = config.output / run / party
     return BankTraining(BankJob(run, party, config, overrides, output, software())).answer(order)
+
+
+def _log_declined(context: Context, run: str, reply: bytes) -> None:
+    """Enter a refusal in the disclosure log, like everything else that leaves."""
+    with contextlib.suppress(Exception):  # the refusal's own reason is the one to be told
+        config, party = _identity(context)
+        log_of_run = Vault(config.party(party).manifest.parent / "vault").disclosure_log(run, run)
+        log_of_run.enter(Sent(log_of_run.length, "coordinator", "declined", len(reply)))
 
 
 def _keep_trace(context: Context) -> None:

@@ -40,7 +40,7 @@ def init(
 
     federation = write(directory)
     sys.stdout.write(
-        f"Wrote an example federation (simulated firms) to {directory}.\n"
+        f"Wrote an example federation (simulated borrowers) to {directory}.\n"
         f"Train it:  veilscore train --config {federation}\n"
     )
 
@@ -76,7 +76,10 @@ def shapes(
     part: Annotated[Path, typer.Argument(help="A model part, runs/latest/PARTY/model-NAME.json.")],
     output: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("shapes.html"),
 ) -> None:
-    """Draw the shape functions of one's own model part: what each feature adds to the log-odds."""
+    """Draw the shape functions of one's own part of an additive or blind model.
+
+    They say what each feature adds to the log-odds.
+    """
     from clients.vault import load_part, write_private
     from federation.report.shapes import render_shapes
 

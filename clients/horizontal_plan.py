@@ -78,7 +78,9 @@ def _refuse_less_privacy(config: FederationConfig, asked: Mapping[str, Any]) -> 
                 "change the file"
             )
     delta = asked.get("record_delta")
-    declared = config.privacy.get("delta", DELTA if "record_epsilon" in config.privacy else None)
+    declared = config.privacy.get(
+        "delta", DELTA if {"record_epsilon", "client_epsilon"} & set(config.privacy) else None
+    )
     if declared is not None and isinstance(delta, int | float) and delta > float(str(declared)):
         raise InputError(
             f"{config.path}: privacy.delta is {declared}, and this run asks for {delta}; ask for "

@@ -60,10 +60,10 @@ def print_banks(figures: BanksFigures, console: Console) -> None:
     _print_traffic(figures, console)
     sides = {
         "every bank": bank_words(figures.plan, len(figures.summaries), figures.first["rounds"]),
-        COORDINATOR: coordinator_words(figures.plan, tuple(figures.excluded)),
+        f"the {COORDINATOR}": coordinator_words(figures.plan, tuple(figures.excluded)),
     }
     for side, said in sides.items():
-        console.print(f"\n[bold]What {side} learned[/bold]")
+        console.print(f"\n[bold]What {side} learned, and could work out from it[/bold]")
         for sentence in (*said.learned, *said.could_reconstruct):
             console.print(f"  - {sentence}", highlight=False)
         console.print(f"  - Never saw: {' '.join(said.never_saw)}", highlight=False)

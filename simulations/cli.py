@@ -33,10 +33,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
 ]
-LabelEpsilon = Annotated[
-    float | None,
-    typer.Option(help="ε of label differential privacy (unit: one borrower's label)."),
-]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -103,7 +99,10 @@ def train(
     ] = None,
     model: Annotated[
         ModelKind | None,
-        typer.Option(help="Default: the file's; additive (vertical) or neural (horizontal)."),
+        typer.Option(
+            help="additive; neural: a split network (vertical) or several banks' one (horizontal); "
+            "blind: additive over the platform's own encoder. Default: the file's."
+        ),
     ] = None,
     topology: Annotated[
         TopologyName | None,
@@ -112,7 +111,10 @@ def train(
             "and labels of their own. Default: the file's."
         ),
     ] = None,
-    label_epsilon: LabelEpsilon = None,
+    label_epsilon: Annotated[
+        float | None,
+        typer.Option(help="Vertical: ε of the labels' privacy (unit: one borrower's label)."),
+    ] = None,
     record_epsilon: Annotated[
         float | None,
         typer.Option(help="Horizontal: ε of DP-SGD at each bank (unit: one borrower's record)."),
@@ -275,7 +277,7 @@ def predict(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a batch of borrowers with a trained model: one exchange with each partner.
+    """Score a batch of borrowers with a vertical model: one exchange with each partner.
 
     The label party gets a file of scores; what each party sent is in its disclosure log.
     """

@@ -148,8 +148,8 @@ def _print_disclosures(figures: RunFigures, console: Console) -> None:
         table.add_section()
     console.print(table)
     for party, words in words_by_party(figures).items():
-        console.print(f"\n[bold]What {party} learned[/bold]")
-        for sentence in words.learned:
+        console.print(f"\n[bold]What {party} learned, and could work out from it[/bold]")
+        for sentence in (*words.learned, *words.could_reconstruct):
             console.print(f"  - {sentence}", highlight=False)
         console.print(f"  - Never saw: {' '.join(words.never_saw)}", highlight=False)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from clients.bank.results import TEST_SCORES
 from clients.disclosure_listing import read_disclosures
 from clients.federation_file import FederationConfig, Topology
 from clients.horizontal_plan import horizontal_plan
-from clients.vault import write_private
+from clients.vault import RUN_NAME, write_private
 from federation.errors import InputError
 from federation.horizontal.plan import HorizontalPlan
 from federation.horizontal.server import Note
@@ -34,7 +35,7 @@ from simulations.training_run import OnProgress, link_latest, refuse_early
 from simulations.within_banks import WithinBanks
 
 FEDERATED = "federated"
-COORDINATOR = "coordinator"
+COORDINATOR, TRANSCRIPT = "coordinator", "transcript.json"
 Vector = npt.NDArray[np.float64]
 
 
@@ -119,6 +120,8 @@ def train_banks(
     plans = _plans(config, overrides)
     run = resume or new_run_id(name)
     folder = config.output / run
+    if resume is not None:
+        _refuse_resume(folder, resume)
     started = time.perf_counter()
     on_note = _notes(plans[config.parties[0].name], on_progress)
     try:
@@ -131,7 +134,7 @@ def train_banks(
             on_note=on_note,
         )
     except BaseException as error:
-        if not (folder / COORDINATOR / "transcript.json").exists():
+        if resume is None and not (folder / COORDINATOR / TRANSCRIPT).exists():
             shutil.rmtree(folder, ignore_errors=True)
         elif isinstance(error, KeyboardInterrupt) or not isinstance(error, InputError):
             on_progress("", ProgressNote(stage="stopped", detail=f"go on with --resume {run}"))
@@ -176,6 +179,23 @@ def train_banks(
     if latest:
         link_latest(folder)
     return figures
+
+
+def _refuse_resume(folder: Path, run: str) -> None:
+    """Refuse to go on with what is no run that was stopped, before anything is touched.
+
+    Raises:
+        InputError: there is no such run, or it has ended.
+    """
+    if not RUN_NAME.fullmatch(run):
+        raise InputError(f"--resume {run}: is no run's name; name a folder of {folder.parent}")
+    if not (folder / COORDINATOR / TRANSCRIPT).is_file():
+        raise InputError(
+            f"--resume {run}: {folder} holds no horizontal run that was stopped after its banks "
+            "had joined; start it without --resume"
+        )
+    if (folder / "metrics.json").exists():
+        raise InputError(f"--resume {run}: the run has ended; its results are in {folder}")
 
 
 def _plans(

@@ -183,7 +183,9 @@ def _open_calibration_counts(
     sums = layout.unpack(slots, banks, total.step)
     if plan.calibration_noise is None:
         raise ValueError("this run is not calibrated")
-    slope, intercept = fit(plan.calibration_noise.decode(sums, banks))
+    slope, intercept = fit(
+        plan.calibration_noise.decode(sums, banks), plan.calibration_noise.deviation(banks)
+    )
     state.calibration = {"slope": slope, "intercept": intercept}
     state.weights = calibrated(plan.settings, plan.schema, state.weights, slope, intercept)
     state.phase = FINISHED

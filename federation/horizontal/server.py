@@ -249,6 +249,7 @@ class _Run:
                     )
                 exactly = self._same_again(contributed)
                 self._use_up(step)
+                yield Keep(self.kept)
             else:
                 failed = 0
                 exactly = []
@@ -256,8 +257,8 @@ class _Run:
                 everyone = self.limits.sample_share >= 1 or self.never_sampled
                 self.kept = replace(self.kept, totals=(*self.kept.totals, total))
                 self._use_up(step)
+                yield Keep(self.kept)
                 yield Note(phase, f"step {step}: {len(contributed)} banks")
-            yield Keep(self.kept)
 
     def _same_again(self, contributed: Mapping[str, Contributed]) -> list[str]:
         """Whose sum of the round that these contribute to was unmasked already; [] if none was.

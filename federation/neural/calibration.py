@@ -8,6 +8,7 @@ outcome, one count a borrower: so a little noise, and a small part of ε, is eno
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ from federation.neural.weights import Vector, flatten, load
 BINS = 48
 # Log-odds beyond ± this count as this.
 MOST_LOG_ODDS = 6.0
+# A bin counts from so many deviations of its noise on.
+CERTAIN = 2.0
+# As a prior: slope and intercept have a deviation of 1/√RIDGE around 1 and 0.
+RIDGE = 10.0
 _SLOPES = (1 / 16, 5.0)
 _MOST_INTERCEPT = 5.0
 # Exponentials differ in their last bits between machines, and all banks must agree.
@@ -39,36 +44,45 @@ def log_odds_histogram(probabilities: npt.NDArray[np.float64], labels: npt.NDArr
     return np.bincount(place + BINS * (np.asarray(labels) == 1), minlength=2 * BINS)
 
 
-def fit(counts: Counts) -> tuple[float, float]:
-    """Slope and intercept that make log-odds fit a (noisy) histogram best.
+def fit(counts: Counts, deviation: float = 0.0) -> tuple[float, float]:
+    """Slope and intercept that make log-odds fit a noisy histogram best.
 
-    Newton's method on the log-loss, with halved steps; counts may be negative by noise. Where the
-    noise leaves nothing to fit, the slope is 1 and the intercept 0.
+    Bins in which nobody can be told from noise are left out: where log-odds are large, noise would
+    weigh more than borrowers. The rest has no negative weights, so the log-loss is convex, and
+    Newton's method (with halved steps) finds its one minimum. A little ridge holds slope and
+    intercept at (1, 0) where hardly anything is left.
+
+    Args:
+        counts: of `log_odds_histogram`, with noise (2·`BINS`,).
+        deviation: σ of the noise on each count.
     """
     width = 2 * MOST_LOG_ODDS / BINS
     centres = -MOST_LOG_ODDS + width * (np.arange(BINS) + 0.5)
     repaid, defaulted = counts.astype(np.float64).reshape(2, BINS)
     everybody = repaid + defaulted
+    everybody = np.where(everybody > CERTAIN * math.sqrt(2) * deviation, everybody, 0.0)
+    everybody = np.maximum(everybody, 0.0)
+    defaulted = np.clip(defaulted, 0.0, everybody)
     design = np.stack([centres, np.ones(BINS)])
+    start = np.array([1.0, 0.0])
 
     def loss(at: npt.NDArray[np.float64]) -> float:
         score = at @ design
-        return float(np.sum(everybody * np.logaddexp(0.0, score) - defaulted * score))
+        held = RIDGE / 2 * float(np.sum(np.square(at - start)))
+        return float(np.sum(everybody * np.logaddexp(0.0, score) - defaulted * score)) + held
 
-    at = np.array([1.0, 0.0])
+    at = start
     for _ in range(50):
         chance = expit(at @ design)
-        gradient = design @ (everybody * chance - defaulted)
-        curvature = (design * (np.maximum(everybody, 0) * chance * (1 - chance))) @ design.T
-        step = np.linalg.solve(curvature + 1e-3 * np.eye(2), gradient)
+        gradient = design @ (everybody * chance - defaulted) + RIDGE * (at - start)
+        curvature = (design * (everybody * chance * (1 - chance))) @ design.T
+        step = np.linalg.solve(curvature + RIDGE * np.eye(2), gradient)
         share = 1.0
         while share > 1e-3 and loss(at - share * step) > loss(at):
             share /= 2
         at = at - share * step
         if share <= 1e-3 or float(np.abs(share * step).max()) < 1e-7:
             break
-    if not np.isfinite(at).all():
-        return 1.0, 0.0
     slope = float(np.clip(at[0], *_SLOPES))
     intercept = float(np.clip(at[1], -_MOST_INTERCEPT, _MOST_INTERCEPT))
     return round(slope * _GRID) / _GRID, round(intercept * _GRID) / _GRID

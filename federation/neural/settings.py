@@ -52,7 +52,8 @@ class NeuralSettings:
         server_second_momentum: β2 of "fedadam" and "fedyogi".
         server_adaptivity: τ of "fedadam" and "fedyogi".
         average_last: share of the rounds, the last ones, whose weights are averaged in the final
-            model where nothing stopped early; 0 takes the last round's. It costs no privacy: all rounds' weights are seen.
+            model where nothing stopped early; 0 takes the last round's. It costs no privacy: all
+            rounds' weights are seen.
         seed: draws the first weights and the order of batches.
         record_epsilon: ε of record-level privacy for the whole training; None trains without.
         record_delta: its δ.

@@ -52,6 +52,11 @@ class SampledGaussian:
     def words(self, times: int) -> str:
         """In words, `times` such events together."""
         steps = self.steps * times
+        if self.sampling_rate == 1:
+            return (
+                f"{_releases(steps)} with Gaussian noise of noise multiplier "
+                f"{self.noise_multiplier:.4g}{_each(steps)}"
+            )
         return (
             f"{steps:,} step{'s' * (steps != 1)} of DP-SGD (noise multiplier "
             f"{self.noise_multiplier:.4g}, sampling rate {self.sampling_rate:.4g})"

@@ -90,7 +90,8 @@ def check_run(
     if would_be <= budget * _ROUNDING:
         return
     spent = history.epsilon(delta, accountant)
-    limit = f"privacy.epsilon_budget is {budget:g} (δ = {delta:g}, per {history.unit})"
+    key = "client_epsilon_budget" if history.unit is Unit.CLIENT else "epsilon_budget"
+    limit = f"privacy.{key} is {budget:g} (δ = {delta:g}, per {history.unit})"
     if math.isinf(spent):
         raise InputError(
             f"{limit}, but something exact was released before, which no ε bounds: no budget can "

@@ -103,9 +103,9 @@ def label_party_words(
         if len(partners) > 1:
             whose = f"the sum of the embeddings of {', '.join(partners)}, and no single one of them"
         learned.append(
-            f"Training '{training.name}': for every aligned borrower {training.embedding} numbers "
-            f"at each of {training.rounds} exchanges, and {training.embedding} of every test "
-            f"borrower at the end ({whose})."
+            f"Training '{training.name}': {training.embedding} numbers of every borrower that "
+            f"trains at each of {training.rounds} exchanges, and of every test borrower at the end "
+            f"({whose})."
         )
         rebuild.append(
             f"From the embeddings of training '{training.name}', whatever of a partner's columns "
@@ -143,7 +143,12 @@ def feature_party_words(
     """
     learned = [
         f"Which {known:,} of its own borrowers take part, and which of them are test borrowers.",
-        f"How many ids {label_party} has, and the share of defaults (as a mean prediction).",
+        f"How many ids {label_party} has"
+        + (
+            ", and the share of defaults (as a mean prediction)."
+            if any(training.kind != SPLIT for training in trainings)
+            else "."
+        ),
     ]
     learned += [_partner_learned(training, bins_floor) for training in trainings]
     rebuild = []

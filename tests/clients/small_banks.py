@@ -46,7 +46,7 @@ simulated = true
 [model]
 hidden = [5]
 embedding_size = 2
-rounds = 2
+rounds = {rounds}
 local_epochs = 1
 batch_size = 50
 patience = 0
@@ -63,7 +63,9 @@ manifest = "{name}/manifest.toml"
 """
 
 
-def write_small_banks(folder: Path, *, seconds: float = 60, privacy: str = "") -> FederationConfig:
+def write_small_banks(
+    folder: Path, *, rounds: int = 2, seconds: float = 60, privacy: str = ""
+) -> FederationConfig:
     """Write them; each has 300 borrowers of its own."""
     for number, name in enumerate(NAMES):
         home = folder / name
@@ -72,7 +74,8 @@ def write_small_banks(folder: Path, *, seconds: float = 60, privacy: str = "") -
         home.joinpath("rows.csv").write_text(_rows(number))
     path = folder / "federation.toml"
     parties = "".join(PARTY.format(name=name) for name in NAMES)
-    path.write_text(FEDERATION.format(parties=parties, seconds=seconds) + privacy)
+    text = FEDERATION.format(parties=parties, rounds=rounds, seconds=seconds)
+    path.write_text(text + privacy)
     return read_federation(path)
 
 

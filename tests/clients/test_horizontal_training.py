@@ -129,7 +129,9 @@ def test_all_that_left_is_in_the_disclosure_log(tmp_path: Path) -> None:
     orders: list[tuple[str, bytes]] = []
     drive(config, orders=orders)
     entries = ChainFile(vault_of(config, "cedar").disclosures_path(RUN)).entries
-    asked = [Order.FromString(order).WhichOneof("body") for bank, order in orders if bank == "cedar"]
+    asked = [
+        Order.FromString(order).WhichOneof("body") for bank, order in orders if bank == "cedar"
+    ]
     kinds = {"join": "joined", "setup": "ready", "contribute": "contributed", "unmask": "unmasked"}
     wanted = [kinds[str(kind)] for kind in asked]
     wanted[-1] = "finished"

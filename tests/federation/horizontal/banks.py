@@ -35,6 +35,7 @@ from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 
 FIVE = ("ash", "birch", "cedar", "dogwood", "elm")
 RUN = "run-1"
+BLOCK = 12  # steps whose masks are prepared at once: more cost time, and fewer a second block
 SCHEMA = InputSchema(
     (
         NumericInput("income", "EUR", 0.0, 10_000.0),
@@ -60,7 +61,7 @@ def plan_of(banks: Sequence[str] = FIVE, **values: Any) -> HorizontalPlan:
         "patience": 0,
         "seed": 3,
     }
-    names = {field for field in NeuralSettings.__dataclass_fields__}
+    names = set(NeuralSettings.__dataclass_fields__)
     settings |= {key: value for key, value in values.items() if key in names}
     others = {key: value for key, value in values.items() if key not in names}
     schema = others.pop("schema", SCHEMA)
@@ -178,7 +179,9 @@ class Drive:
         It ends when `stop` says so of what it last wrote down, or with the replies to so many asks
         in its hands.
         """
-        limits = self.limits or Limits(self.plan.minimum_banks, self.plan.dropouts)
+        limits = self.limits or Limits(
+            self.plan.minimum_banks, self.plan.dropouts, block_steps=BLOCK
+        )
         role = coordinate(RUN, banks or self.plan.banks, limits, transcript, sample)
         replies: Mapping[str, bytes] | None = None
         while True:
@@ -233,7 +236,7 @@ class Drive:
     def opened(self, total: MaskedTotal, bank: str = "cedar") -> npt.NDArray[np.uint64]:
         """What a bank's key makes of a total, whatever the bank itself made of it."""
         client = SecureSumClient.from_bytes(self.state(bank).secure_sum)
-        return client.cipher.decrypt(client._state.secret_key, total.ciphertext, total.slots)  # noqa: SLF001
+        return client.cipher.decrypt(client._state.secret_key, total.ciphertext, total.slots)
 
     def check_sums(self) -> None:
         """Every total is exactly the sum of what its survivors encoded."""

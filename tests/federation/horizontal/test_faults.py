@@ -282,6 +282,7 @@ def test_rows_that_can_t_be_trained_on_stay_out(rows: object, reason: str) -> No
     outcome = drive.finish()
     assert outcome.banks == FOUR
     assert outcome.excluded["dogwood"].startswith("declined: ")
+    assert reason in outcome.excluded["dogwood"]
     drive.check_sums()
 
 
@@ -476,3 +477,22 @@ def test_a_bank_that_is_silent_over_the_keys_is_left_out() -> None:
         assert name in outcome.excluded
         assert len(outcome.banks) == 4
         drive.check_sums()
+
+
+def test_shares_that_came_too_late_are_asked_for_again() -> None:
+    """Two of five are too few to do without; they say what they said before."""
+
+    def late(name: str, order: Order, answer: Answer) -> bytes | None:
+        reply = answer()
+        first = step_of(order) == ("unmask", 1) and name not in seen
+        seen.update([name] if step_of(order) == ("unmask", 1) else [])
+        return None if first and name < "cedar" else reply
+
+    seen: set[str] = set()
+    drive = Drive(tamper=late)
+    outcome = drive.finish()
+    assert outcome.banks == FIVE
+    asked = [names for kind, step, names, _ in drive.asked if (kind, step) == ("unmask", 1)]
+    assert asked == [FIVE, ("ash", "birch")]
+    assert outcome.steps == 5
+    drive.check_sums()

@@ -215,7 +215,13 @@ def test_a_damaged_checkpoint_is_one_sentence() -> None:
     """Cut off, changed, or of something else."""
     drive, _ = recorded(1)
     data = drive.states["ash"]
-    for damaged in (b"", data[:50], data[: len(data) // 2], b"x" * 99, data[:8] + b"{}" + data[10:]):
+    for damaged in (
+        b"",
+        data[:50],
+        data[: len(data) // 2],
+        b"x" * 99,
+        data[:8] + b"{}" + data[10:],
+    ):
         with pytest.raises(InputError, match="not the checkpoint"):
             BankState.from_bytes(damaged, "state.safetensors")
     state = BankState.from_bytes(data, "state")

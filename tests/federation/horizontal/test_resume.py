@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from federation.errors import PartyFailure
-from federation.horizontal.server import Transcript
+from federation.horizontal.server import Limits, Transcript
 from federation.proto.horizontal_pb2 import Order
 from tests.federation.horizontal.banks import (
     FIVE,
@@ -35,7 +35,7 @@ def stopped(asks: int) -> tuple[Drive, Transcript]:
 
 
 def test_a_run_can_be_stopped_anywhere_and_ends_with_the_same_model() -> None:
-    """Contributed, unmasked, finished: nothing is lost, and no update is computed or counted twice."""
+    """Contributed, unmasked, finished: nothing is lost, and no update is counted twice."""
     undisturbed = Drive(plan_of(rounds=2))
     expected = undisturbed.finish()
     for asks in range(4, 13):
@@ -114,3 +114,14 @@ def test_a_sum_that_was_unmasked_and_lost_is_made_again_of_the_same_banks_only()
     drive.run(asks=7)
     with pytest.raises(PartyFailure, match="can't be tried again without ash"):
         drive.finish(transcript=drive.transcript, banks=FIVE[1:])
+
+
+def test_masks_that_banks_have_prepared_are_not_asked_for_twice() -> None:
+    """The coordinator ended while a second block was being prepared."""
+    drive = Drive(plan_of(rounds=2), limits=Limits(3, 1, block_steps=2))
+    drive.run(asks=8)
+    assert drive.asked[-1][0] == "setup"
+    outcome = drive.finish(transcript=drive.transcript)
+    assert outcome.banks == FIVE
+    assert outcome.excluded == {}
+    drive.check_sums()

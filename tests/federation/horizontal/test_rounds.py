@@ -173,12 +173,12 @@ def test_the_coordinator_never_holds_a_key_or_an_update() -> None:
     drive = Drive()
     drive.run(stop=lambda kept: len(kept.totals) == 4)
     assert drive.transcript is not None
-    held = drive.traffic + [drive.transcript.secure_sum]
+    held = [*drive.traffic, drive.transcript.secure_sum]
     held += [total.SerializeToString() for total in drive.transcript.totals]
     assert sum(map(len, held)) > 1_000_000
     for bank in FIVE:
         state = drive.state(bank)
-        client = SecureSumClient.from_bytes(state.secure_sum)._state  # noqa: SLF001
+        client = SecureSumClient.from_bytes(state.secure_sum)._state
         secrets = [client.secret_key, client.private_key, state.weights.tobytes()[:64]]
         secrets += [client.secret_key[at : at + 64] for at in range(0, 4096, 512)]
         secrets += [state.weights.astype(float).tobytes()[:64], state.scaling.encode()[:64]]

@@ -37,13 +37,22 @@ def test_slope_and_intercept_are_found(slope: float, intercept: float) -> None:
     assert found == pytest.approx((slope, intercept), abs=0.08)
 
 
-def test_noise_of_a_run_leaves_the_fit_usable() -> None:
-    """Counts with the noise of four banks at ε = 1 still show that log-odds are spread too far."""
-    counts = log_odds_histogram(*_borrowers(0.4, -0.2))
-    noisy = counts + np.random.default_rng(1).normal(0, 64, len(counts)).astype(np.int64)
-    slope, intercept = fit(noisy)
-    assert 0.3 < slope < 0.5
-    assert -0.5 < intercept < 0.2
+@pytest.mark.parametrize(("rows", "deviation"), [(24_000, 64), (24_000, 22), (3_600, 19)])
+def test_noise_of_a_run_leaves_the_fit_usable(rows: int, deviation: float) -> None:
+    """With the noise of some banks on the counts, slope and intercept still help."""
+    counts = log_odds_histogram(*_borrowers(0.4, -0.2, count=rows))
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(0, deviation, len(counts))
+        slope, intercept = fit(counts + noise.astype(np.int64), deviation)
+        assert 0.2 < slope < 0.65
+        assert -0.7 < intercept < 0.4
+
+
+def test_noise_without_borrowers_is_not_fitted() -> None:
+    """Where noise is all there is, the log-odds stay about as they are."""
+    noise = np.random.default_rng(5).normal(0, 40, 2 * BINS).astype(np.int64)
+    slope, intercept = fit(noise, 1000.0)
+    assert (slope, intercept) == (1.0, 0.0)
 
 
 @given(st.lists(st.integers(-200, 500), min_size=2 * BINS, max_size=2 * BINS))
