@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from clients.federation_file import FederationConfig, Topology
 from clients.manifest import PartyManifest
+from clients.settings_file import suggest
 from federation.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ PRIVACY_KEYS = (
     "epsilon_budget",
     "client_epsilon_budget",
 )
+BUDGETS = {"epsilon_budget": "record_epsilon", "client_epsilon_budget": "client_epsilon"}
 KIND = "neural"
 DELTA = 1e-5  # where a file has an ε and no δ
 
@@ -41,12 +44,7 @@ def neural_settings(
         raise InputError(
             f"{config.path}: model.kind is '{kind}'; several banks train a model of kind \"{KIND}\""
         )
-    for key in config.privacy:
-        if key not in PRIVACY_KEYS:
-            raise InputError(
-                f"{config.path}: [privacy] has the key '{key}'; these are known in a horizontal "
-                f"federation: {', '.join(PRIVACY_KEYS)}"
-            )
+    _refuse_unknown(config, values)
     for key in ("record_epsilon", "max_grad_norm"):
         if key in config.privacy:
             values[key] = config.privacy[key]
@@ -62,6 +60,38 @@ def neural_settings(
         return NeuralSettings.from_json(values)
     except InputError as error:
         raise InputError(f"{config.path}: {error}") from error
+
+
+def _refuse_unknown(config: FederationConfig, model: Mapping[str, Any]) -> None:
+    """Every key is known, and stands in the table that protects it from being overridden.
+
+    Raises:
+        InputError: names the file and the key, and says what would be right.
+    """
+    from federation.neural.settings import IN_FILES, NeuralSettings
+
+    if "label_epsilon" in config.privacy:
+        raise InputError(
+            f"{config.path}: privacy.label_epsilon protects labels in a vertical federation; "
+            "several banks protect whole records: write record_epsilon"
+        )
+    for key in config.privacy:
+        if key not in PRIVACY_KEYS:
+            raise InputError(
+                f"{config.path}: [privacy] has an unknown key '{key}'; {suggest(key, PRIVACY_KEYS)}"
+            )
+    known = [field.name for field in fields(NeuralSettings) if field.name not in IN_FILES]
+    for key in model:
+        if key in (*IN_FILES, *PRIVACY_KEYS):
+            raise InputError(
+                f"{config.path}: [model] has '{key}', which belongs under [privacy]: "
+                f"{IN_FILES.get(key, f'privacy.{key}')}"
+            )
+        if key not in known:
+            raise InputError(
+                f"{config.path}: model.{key} is not a setting of the neural model; "
+                f"{suggest(key, known)}"
+            )
 
 
 def _refuse_less_privacy(config: FederationConfig, asked: Mapping[str, Any]) -> None:
@@ -103,11 +133,19 @@ def horizontal_plan(
     if config.aggregation is None:
         raise ValueError("a horizontal federation has aggregation settings")
     settings = neural_settings(config, overrides)
-    client_epsilon = dict(overrides or {}).get("client_epsilon", number(config, "client_epsilon"))
+    client_epsilon = dict(overrides or {}).get(
+        "client_epsilon", config.privacy.get("client_epsilon")
+    )
     private = settings.record_epsilon is not None or client_epsilon is not None
     schema = input_schema(manifest, private=private)
+    if settings.sequential and not schema.sequences:
+        raise InputError(
+            f"{manifest.path}: declares no monthly sequences, which model.architecture = "
+            f'"{settings.architecture}" reads; declare groups with sequence = true under '
+            '[features], or take "mlp"'
+        )
     try:
-        return HorizontalPlan(
+        plan = HorizontalPlan(
             banks=tuple(sorted(party.name for party in config.parties)),
             schema=schema,
             settings=settings,
@@ -119,6 +157,34 @@ def horizontal_plan(
         )
     except InputError as error:
         raise InputError(f"{config.path}: {error}") from error
+    _refuse_beyond_budget(config, plan)
+    return plan
+
+
+def _refuse_beyond_budget(config: FederationConfig, plan: HorizontalPlan) -> None:
+    """Refuse what no history could make room for; the ledger of each bank is asked later.
+
+    Raises:
+        InputError: says the budget and what the run would spend.
+    """
+    asked = {
+        "record_epsilon": plan.settings.record_epsilon,
+        "client_epsilon": plan.client_epsilon,
+    }
+    for budget_key, key in BUDGETS.items():
+        budget, epsilon = number(config, budget_key), asked[key]
+        if budget is None:
+            continue
+        if epsilon is None:
+            raise InputError(
+                f"{config.path}: privacy.{budget_key} is {budget:g}, but this run has no {key}, so "
+                f"no budget can be kept; set {key}, or have the budget's owner take it out"
+            )
+        if epsilon > budget:
+            raise InputError(
+                f"{config.path}: privacy.{budget_key} is {budget:g}, and this run's {key} is "
+                f"{epsilon:g}; ask for {budget:g} at most, or have the budget's owner raise it"
+            )
 
 
 def number(config: FederationConfig, key: str) -> float | None:

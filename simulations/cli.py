@@ -22,6 +22,9 @@ class ModelKind(StrEnum):
     BLIND = "blind"  # vertical: the additive model on the platform's own frozen encoder
 
 
+DEMO_BANKS, DEMO_PARTITION = 4, "iid"
+
+
 class TopologyName(StrEnum):
     """What the parties share."""
 
@@ -61,10 +64,10 @@ def demo(
     with what pooling the plaintext would reach. Then four banks with rows and labels of their own
     train one network under record-level differential privacy and encrypted aggregation.
     """
-    from simulations.uci import write_parties
-    from simulations.uci_banks import write_banks
+    from simulations.training_choice import Asked, demo_federations
 
-    federation = write_parties(output / "parties-uci")
+    several = Asked(record_epsilon=record_epsilon).horizontal_overrides()
+    federation, federation_of_banks = demo_federations(output)
     vertical = _run(
         federation,
         "demo",
@@ -75,9 +78,9 @@ def demo(
         as_json=False,
     )
     horizontal = _run_banks(
-        write_banks(output / "banks-uci"),
+        federation_of_banks,
         "demo-banks",
-        {"record_epsilon": record_epsilon},
+        several,
         output,
         baselines=False,
         brief=True,
@@ -124,14 +127,17 @@ def train(
         typer.Option(help="Horizontal: ε of the noisy sums (unit: one bank's whole data set)."),
     ] = None,
     architecture: Annotated[str | None, typer.Option(help="Horizontal: mlp, gru or lstm.")] = None,
-    banks: Annotated[int, typer.Option(help="Without --config: how many banks.")] = 4,
+    banks: Annotated[
+        int | None,
+        typer.Option(help="Horizontal, without --config: how many banks; 4 if not said."),
+    ] = None,
     partition: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Without --config: iid, dirichlet:0.3, dirichlet-by-class:0.3 or "
-            "attribute:EDUCATION."
+            help="Horizontal, without --config: iid (if not said), dirichlet:0.3, "
+            "dirichlet-by-class:0.3 or attribute:EDUCATION."
         ),
-    ] = "iid",
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Horizontal: go on with this run, which was stopped.")
     ] = None,
@@ -151,10 +157,22 @@ def train(
     manifest and table only.
     """
     from clients.federation_file import Topology, read_federation
-    from simulations.training_choice import Asked, federation_to_train, vertical_overrides
+    from simulations.training_choice import (
+        Asked,
+        federation_to_train,
+        refuse_unused,
+        vertical_overrides,
+    )
 
     asked = Asked(model, topology, label_epsilon, record_epsilon, client_epsilon, architecture)
-    file = federation_to_train(config, asked, output or Path("runs"), banks, partition)
+    refuse_unused(config, asked, banks=banks, partition=partition, resume=resume)
+    file = federation_to_train(
+        config,
+        asked,
+        output or Path("runs"),
+        DEMO_BANKS if banks is None else banks,
+        partition or DEMO_PARTITION,
+    )
     federation = read_federation(file)
     if federation.topology is Topology.HORIZONTAL:
         _run_banks(
@@ -273,13 +291,18 @@ def predict(
         Path, typer.Option(help="A federation file whose manifests name the borrowers to score.")
     ],
     run: Annotated[Path, typer.Option(help="The training run, such as runs/latest.")],
-    training: Annotated[str, typer.Option(help="Which training of that run.")] = "exact",
+    training: Annotated[
+        str | None,
+        typer.Option(help="Which training of that run. Default: the exact one, or the only one."),
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a batch of borrowers with a vertical model: one exchange with each partner.
+    """Score a batch of borrowers with a trained model.
 
-    The label party gets a file of scores; what each party sent is in its disclosure log.
+    Vertical: one exchange with each partner; the label party gets a file of scores, and what each
+    party sent is in its disclosure log. Horizontal: every bank has the whole network, and scores
+    its own table without a word to anybody.
     """
     from clients.federation_file import read_federation
     from simulations.console import shown_progress
@@ -291,6 +314,6 @@ def predict(
         sys.stdout.write(json.dumps(figures) + "\n")
     elif not quiet:
         sys.stdout.write(
-            f"{figures['scored']:,} borrowers scored in {figures['seconds']:.1f} s; scores at the "
-            f"label party: {figures['scores']}\n"
+            f"{figures['scored']:,} borrowers scored in {figures['seconds']:.1f} s: "
+            f"{figures['scores']}\n"
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,7 +25,7 @@ from clients.federation_file import FederationConfig, Topology
 from clients.horizontal_plan import horizontal_plan
 from clients.vault import RUN_NAME, write_private
 from federation.errors import InputError
-from federation.horizontal.plan import HorizontalPlan
+from federation.horizontal.plan import HorizontalPlan, differences
 from federation.horizontal.server import Note
 from federation.metrics import Comparison, Estimate, compare_models
 from federation.proto.relay_pb2 import ProgressNote
@@ -118,12 +120,14 @@ def train_banks(
     config.require(Topology.HORIZONTAL)
     refuse_early(config)
     plans = _plans(config, overrides)
+    unlike = _unlike(config, plans)
     run = resume or new_run_id(name)
     folder = config.output / run
     if resume is not None:
-        _refuse_resume(folder, resume)
+        _refuse_resume(config.output, resume)
+    _make(folder)
     started = time.perf_counter()
-    on_note = _notes(plans[config.parties[0].name], on_progress)
+    on_note = _notes(plans[config.parties[0].name], unlike, on_progress)
     try:
         result = run_banks_in_flower(
             config,
@@ -136,6 +140,8 @@ def train_banks(
     except BaseException as error:
         if resume is None and not (folder / COORDINATOR / TRANSCRIPT).exists():
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # there are other runs in it
+                config.output.rmdir()
         elif isinstance(error, KeyboardInterrupt) or not isinstance(error, InputError):
             on_progress("", ProgressNote(stage="stopped", detail=f"go on with --resume {run}"))
         raise
@@ -161,7 +167,10 @@ def train_banks(
         config=config,
         plan=plans[banks[0]],
         summaries={bank: json.loads((folder / bank / SUMMARY).read_bytes()) for bank in banks},
-        excluded=result.outcome.excluded,
+        excluded={
+            bank: _with_difference(bank, reason, unlike)
+            for bank, reason in result.outcome.excluded.items()
+        },
         comparisons=compare_models(labels, models, reference, RESAMPLES, seed=BOOTSTRAP_SEED),
         labels=labels,
         probabilities=models,
@@ -181,21 +190,45 @@ def train_banks(
     return figures
 
 
-def _refuse_resume(folder: Path, run: str) -> None:
+def _make(folder: Path) -> None:
+    """Make a run's folder before anything starts.
+
+    Raises:
+        InputError: the output can't be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder.parent}: is not a folder that can be written to ({error.strerror}); set "
+            "'output' of [federation], or --output, to one"
+        ) from error
+
+
+def _refuse_resume(output: Path, run: str) -> None:
     """Refuse to go on with what is no run that was stopped, before anything is touched.
 
     Raises:
         InputError: there is no such run, or it has ended.
     """
     if not RUN_NAME.fullmatch(run):
-        raise InputError(f"--resume {run}: is no run's name; name a folder of {folder.parent}")
+        raise InputError(f"--resume '{run}': is no run's name; name a folder in {output}")
+    folder = output / run
+    if not folder.is_dir():
+        raise InputError(f"--resume {run}: there is no such run in {output}; see what is there")
     if not (folder / COORDINATOR / TRANSCRIPT).is_file():
         raise InputError(
             f"--resume {run}: {folder} holds no horizontal run that was stopped after its banks "
             "had joined; start it without --resume"
         )
     if (folder / "metrics.json").exists():
-        raise InputError(f"--resume {run}: the run has ended; its results are in {folder}")
+        raise InputError(
+            f"--resume {run}: the run has ended, its results are in {folder}; to train again, "
+            "leave out --resume"
+        )
+    from server.coordinator.transcript_store import TranscriptStore  # imports what Flower does not
+
+    TranscriptStore(folder / COORDINATOR).read(run)
 
 
 def _plans(
@@ -208,7 +241,37 @@ def _plans(
     }
 
 
-def _notes(plan: HorizontalPlan, on_progress: OnProgress) -> Any:
+def _unlike(config: FederationConfig, plans: Mapping[str, HorizontalPlan]) -> dict[str, str]:
+    """The banks whose inputs differ from most banks', and how; the coordinator leaves them out.
+
+    It compares digests and can't say how: on one machine the manifests can be compared.
+
+    Raises:
+        InputError: too few banks declare the same inputs.
+    """
+    counts = Counter(plan.digest for plan in plans.values()).most_common()
+    common, alike = counts[0]
+    reference = next(bank for bank, plan in plans.items() if plan.digest == common)
+    unlike = {
+        bank: differences(plan.schema, plans[reference].schema)
+        for bank, plan in plans.items()
+        if plan.digest != common
+    }
+    fewest = plans[reference].minimum_banks
+    if alike < fewest or (len(counts) > 1 and counts[1][1] == alike):
+        words = "; ".join(f"{bank} {how}" for bank, how in unlike.items())
+        raise InputError(
+            f"{config.path}: the banks' manifests must declare the same [features], and too few "
+            f"do: compared with {reference}, {words}; make at least {fewest} agree"
+        )
+    return unlike
+
+
+def _with_difference(bank: str, reason: str, unlike: Mapping[str, str]) -> str:
+    return f"{reason}: {unlike[bank]}" if bank in unlike else reason
+
+
+def _notes(plan: HorizontalPlan, unlike: Mapping[str, str], on_progress: OnProgress) -> Any:
     """The coordinator's notes as progress: rounds of training, and who was left out."""
     updates = 0
 
@@ -216,6 +279,8 @@ def _notes(plan: HorizontalPlan, on_progress: OnProgress) -> Any:
         nonlocal updates
         fraction = 0.0
         stage, detail = note.stage, note.detail
+        if stage == "left out":
+            detail = _with_difference(note.bank, detail, unlike)
         if note.stage == "update":
             updates += 1
             fraction = updates / plan.settings.rounds

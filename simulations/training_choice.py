@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from clients.federation_file import FederationConfig, Topology, read_federation
 from federation.errors import InputError
 
 SPLIT = "split"
+LARGEST_EPSILON = 100
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ class Asked:
                 "--label-epsilon: protects labels in a vertical federation; several banks protect "
                 "whole records: use --record-epsilon"
             )
+        from federation.neural.settings import ARCHITECTURES
+
+        for option, epsilon in (
+            ("--record-epsilon", self.record_epsilon),
+            ("--client-epsilon", self.client_epsilon),
+        ):
+            if epsilon is not None and not 0 < epsilon <= LARGEST_EPSILON:
+                raise InputError(
+                    f"{option} {epsilon:g}: a number above 0, at most {LARGEST_EPSILON} is right"
+                )
+        if self.architecture not in (None, *ARCHITECTURES):
+            raise InputError(
+                f"--architecture {self.architecture}: one of {', '.join(ARCHITECTURES)} is right"
+            )
         asked = {
             "record_epsilon": self.record_epsilon,
             "client_epsilon": self.client_epsilon,
@@ -47,15 +64,77 @@ class Asked:
         return {key: value for key, value in asked.items() if value is not None}
 
 
+def refuse_unused(
+    config: Path | None,
+    asked: Asked,
+    *,
+    banks: int | None = None,
+    partition: str | None = None,
+    resume: str | None = None,
+) -> None:
+    """Refuse options that nothing would come of, before anything is read or written.
+
+    Raises:
+        InputError: --banks or --partition beside a federation file, which names its banks, or
+            options for several banks without them.
+    """
+    division = {"--banks": banks, "--partition": partition}
+    if config is not None:
+        for option, value in division.items():
+            if value is not None:
+                raise InputError(
+                    f"{option} {value}: divides the UCI data of the demo, and {config} names its "
+                    "own parties; leave out one of the two"
+                )
+    elif asked.topology == Topology.HORIZONTAL:
+        asked.horizontal_overrides()
+    else:
+        for option, value in (
+            division
+            | {
+                "--record-epsilon": asked.record_epsilon,
+                "--client-epsilon": asked.client_epsilon,
+                "--architecture": asked.architecture,
+                "--resume": resume,
+            }.items()
+        ):
+            if value is not None:
+                raise InputError(
+                    f"{option} {value}: is for several banks; add --topology horizontal"
+                )
+
+
 def federation_to_train(
     config: Path | None, asked: Asked, output: Path, banks: int, partition: str
 ) -> Path:
     """The federation file: the one that was named, or one written for the UCI data.
 
     Raises:
-        InputError: the file is of another topology than was asked for.
+        InputError: the file is of another topology than was asked for, or none can be written.
     """
     if config is None:
+        return _written(asked, output, banks, partition)
+    if asked.topology is not None:
+        read_federation(config).require(Topology(asked.topology))
+    return config
+
+
+def demo_federations(output: Path) -> tuple[Path, Path]:
+    """The demo's two federation files: a bank and a platform, and four banks.
+
+    Raises:
+        InputError: the output is no folder that can be written to.
+    """
+    from simulations.uci import write_parties
+    from simulations.uci_banks import write_banks
+
+    with _writing(output):
+        return write_parties(output / "parties-uci"), write_banks(output / "banks-uci")
+
+
+def _written(asked: Asked, output: Path, banks: int, partition: str) -> Path:
+    """The federation file of the UCI data, divided as was asked."""
+    with _writing(output):
         if asked.topology == Topology.HORIZONTAL:
             from simulations.uci_banks import write_banks
 
@@ -64,9 +143,18 @@ def federation_to_train(
         from simulations.uci import write_parties
 
         return write_parties(output / "parties-uci")
-    if asked.topology is not None:
-        read_federation(config).require(Topology(asked.topology))
-    return config
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """What the system says of a folder that can't be written to, in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{output}: is not a folder that can be written to ({error.strerror}); name another "
+            "one with --output"
+        ) from error
 
 
 def vertical_overrides(config: FederationConfig, asked: Asked) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from clients.bank.kept_rows import one_at_a_time, read_rows, write_rows
 from clients.bank.results import TEST_SCORES, record_name
 from clients.federation_file import FederationConfig
 from clients.horizontal_plan import horizontal_plan, number
-from clients.vault import Vault, write_private
+from clients.vault import ChainFile, Vault, write_private
 from federation.aggregation.client import SecureSumClient
+from federation.errors import InputError
 from federation.horizontal.client import HorizontalBank
 from federation.horizontal.client_state import FINISHED, BankState
 from federation.horizontal.rows import TEST, BankRows
@@ -97,7 +98,12 @@ class BankTraining:
                 self._check_budget,
                 self.job.software,
             )
-            kind, reply = bank.answer(order)
+            try:
+                kind, reply = bank.answer(order)
+            except Exception:
+                if bank.state is None:  # it has not joined: no copy of its rows is left behind
+                    self._rows_path.unlink(missing_ok=True)
+                raise
             state = bank.state
             if state is not None:
                 state.seconds += time.perf_counter() - started
@@ -118,8 +124,21 @@ class BankTraining:
 
     def _checkpoint(self) -> BankState | None:
         if not self._state_path.exists():
+            log = ChainFile(self.vault.disclosures_path(self.job.run))
+            if any(entry.body.get("kind") == "joined" for entry in log.entries):
+                raise InputError(
+                    f"{self._state_path}: the checkpoint of this run, with its keys, is gone; put "
+                    "it back, or start a new run"
+                )
             return None
-        return BankState.from_bytes(self._state_path.read_bytes(), str(self._state_path))
+        state = BankState.from_bytes(self._state_path.read_bytes(), str(self._state_path))
+        if (state.run, state.bank) != (self.job.run, self.job.bank):
+            raise InputError(
+                f"{self._state_path}: is the checkpoint of '{state.bank}' in run '{state.run}', not "
+                f"of '{self.job.bank}' in run '{self.job.run}'; put the right one back, or start a "
+                "new run"
+            )
+        return state
 
     def _rows(self) -> BankRows:
         """The table as it was when the run began: a copy in the vault fixes it."""

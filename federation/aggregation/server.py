@@ -16,7 +16,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from federation.aggregation import preparation
-from federation.aggregation.masks import apply_masks
+from federation.aggregation.masks import CHECK_SLOTS, apply_masks
 from federation.aggregation.messages import (
     STATE_VERSION,
     BlamedError,
@@ -199,7 +199,7 @@ class SecureSumServer:
                 "are right",
             )
         ciphertext = contribution.ciphertext
-        fault = self.cipher.check(ciphertext, order.slots)
+        fault = self.cipher.check(ciphertext, order.slots + CHECK_SLOTS)
         if fault:
             raise BlamedError(party, f"{party} sent {fault}")
         require_whole(contribution, ciphertext, party)
@@ -221,15 +221,24 @@ class SecureSumServer:
         step: int,
         contributions: Mapping[str, Contribution],
         shares: Mapping[str, UnmaskShares],
+        bound: bytes = b"",
     ) -> MaskedTotal:
         """The encrypted sum of contributions that passed `check`, with all masks taken off.
+
+        All, that is, but the common one, which only clients know.
+
+        Args:
+            step: of the sum.
+            contributions: of the survivors.
+            shares: of who gave any.
+            bound: what the survivors say that they are bound to.
 
         Raises:
             ProtocolError: a share or contribution is not what the step allows; names its party.
             PartyFailure: too few clients gave shares.
         """
         order, survivors = self._ordered(step), sorted(contributions)
-        correction = self.correction(step, survivors, shares)
+        correction = self.correction(step, survivors, shares, bound)
         ciphertext = self.cipher.add(
             (self._accepted(name, step, contributions[name]) for name in survivors), correction
         )
@@ -245,9 +254,13 @@ class SecureSumServer:
         return total
 
     def correction(
-        self, step: int, survivors: Sequence[str], shares: Mapping[str, UnmaskShares]
+        self,
+        step: int,
+        survivors: Sequence[str],
+        shares: Mapping[str, UnmaskShares],
+        bound: bytes = b"",
     ) -> Words:
-        """What takes the masks off the sum of the survivors' vectors (slots,).
+        """What takes the masks off the sum of the survivors' vectors (slots + `CHECK_SLOTS`,).
 
         That is minus every survivor's own mask, minus the pairwise masks that survivors share with
         participants who dropped out.
@@ -264,9 +277,10 @@ class SecureSumServer:
             survivors,
             [name for name in order.participants if name not in survivors],
             self.faulty,
+            bound,
         )
         added, subtracted = unmasking.streams(shares)
-        total = np.zeros(order.slots, dtype=np.uint64)
+        total = np.zeros(order.slots + CHECK_SLOTS, dtype=np.uint64)
         apply_masks(total, added, subtracted)
         total &= np.uint64(self.cipher.modulus - 1)
         return total

@@ -34,6 +34,7 @@ class Unmasking:
         survivors: whose vectors are in the sum.
         dropped: the other participants.
         faulty: filled with clients whose shares did not fit, while others' did.
+        bound: what the survivors were bound to.
     """
 
     roster: Roster
@@ -42,6 +43,7 @@ class Unmasking:
     survivors: Sequence[str]
     dropped: Sequence[str]
     faulty: set[str] = field(default_factory=set)
+    bound: bytes = b""
 
     def streams(self, shares: Mapping[str, UnmaskShares]) -> tuple[list[bytes], list[bytes]]:
         """Keys of the mask streams to add to and to subtract from the sum of the vectors.
@@ -64,7 +66,7 @@ class Unmasking:
             key = self._key(name, {h: each.mask_key_shares[name] for h, each in shares.items()})
             for survivor in self.survivors:
                 public = self._announced(survivor, "mask_public_keys")
-                seed = pair_seed(self.roster, self.step, name, survivor, key, public)
+                seed = pair_seed(self.roster, self.step, name, survivor, key, public, self.bound)
                 (subtracted if adds(survivor, name) else added).append(seed)
         return added, subtracted
 

@@ -2,7 +2,8 @@
 
 Between two orders everything it knows is in its `BankState`. The coordinator never sees a model:
 every bank opens the same encrypted total, applies the same server optimiser to it (FedOpt; Reddi et
-al., ICLR 2021), and so holds the same weights, bit for bit; digests are compared every step.
+al., ICLR 2021), and so holds the same weights, bit for bit. Every sum is bound to a digest of what
+the banks have in common, so that banks which were given different totals have no sum together.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from federation.horizontal.client_state import (
     UPDATE,
     BankState,
 )
+from federation.horizontal.common_state import common_digest
 from federation.horizontal.contribution import Contributor, Spend
 from federation.horizontal.messages import decode_order, encode_reply, reply_kind
 from federation.horizontal.opening import open_total
@@ -191,12 +193,14 @@ class HorizontalBank:
         if not body.participants or (body.sampled and never_sampled):
             return NeedEveryone(step=body.step, phase=state.phase)
         slots = self._contributor.slots(state, secure_sum)
+        common = common_digest(state)
+        secure_sum.bind(common.encode())
         contribution = secure_sum.contribute(body.step, list(body.participants), slots)
         state.secure_sum = secure_sum.to_bytes()
         return Contributed(
             step=body.step,
             phase=state.phase,
-            model_digest=digest(state.weights),
+            model_digest=common,
             contribution=contribution,
             round=state.rounds,
         )
@@ -210,6 +214,7 @@ class HorizontalBank:
             if total.step >= body.step:
                 raise ProtocolError(f"the total of step {total.step} came with step {body.step}")
             if total.step > state.opened and state.phase != FINISHED:
+                secure_sum.bind(common_digest(state).encode())
                 open_total(self.plan, state, secure_sum, total)
         state.secure_sum = secure_sum.to_bytes()
         return secure_sum

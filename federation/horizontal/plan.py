@@ -6,6 +6,7 @@ The coordinator learns the digest alone, compares the banks' digests, and leaves
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 from federation.errors import InputError
@@ -63,9 +64,10 @@ class HorizontalPlan:
                 f"{self.minimum_banks} must contribute, 0 to "
                 f"{len(self.banks) - self.minimum_banks} is right"
             )
-        if self.client_epsilon is not None and not 0 < self.client_epsilon <= 100:
+        if not _is_epsilon(self.client_epsilon):
             raise InputError(
-                f"privacy.client_epsilon is {self.client_epsilon}; a number above 0 is right"
+                f"privacy.client_epsilon is {self.client_epsilon!r}; a number above 0, at most "
+                "100 is right"
             )
 
     @property
@@ -104,3 +106,56 @@ class HorizontalPlan:
             "client_delta": self.client_delta,
         }
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def _is_epsilon(value: object) -> bool:
+    """None, or a number in range: it comes from files and from the coordinator."""
+    if value is None:
+        return True
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and 0 < value <= 100
+
+
+def differences(schema: InputSchema, others: InputSchema, most: int = 3) -> str:
+    """In words, how a bank's inputs differ from other banks'; '' where they don't.
+
+    Args:
+        schema: the bank's.
+        others: the other banks'.
+        most: at most so many are named, and the rest counted.
+    """
+    own, common = _declared(schema), _declared(others)
+    words = [f"lacks '{name}'" for name in common if name not in own]
+    words += [f"has '{name}', which the others lack" for name in own if name not in common]
+    for name in own.keys() & common.keys():
+        for what in sorted(own[name].keys() | common[name].keys()):
+            mine, theirs = own[name].get(what), common[name].get(what)
+            if mine != theirs:
+                words.append(f"'{name}' has {what} {_shown(mine)}, not {_shown(theirs)}")
+    words.sort()
+    more = len(words) - most
+    return "; ".join(words[:most]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _declared(schema: InputSchema) -> dict[str, dict[str, object]]:
+    """What banks declare, by input."""
+    declared: dict[str, dict[str, object]] = {}
+    for column in schema.numeric:
+        declared[column.name] = {
+            "unit": column.unit,
+            "minimum": column.minimum,
+            "maximum": column.maximum,
+        }
+    for choice in schema.categorical:
+        declared[choice.name] = {"categories": choice.categories}
+    for channel in schema.sequences:
+        declared[f"{channel.name} (sequence)"] = {"columns": channel.columns}
+    return declared
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "(none)"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value[:6])) + (", …" if len(value) > 6 else "")
+    return f"'{value}'" if isinstance(value, str) else f"{value:g}"

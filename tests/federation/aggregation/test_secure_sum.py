@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from federation.aggregation import SecureSumClient, SecureSumServer
-from federation.aggregation.masks import adds, apply_masks, pair_seed, self_seed_stream
+from federation.aggregation.masks import (
+    adds,
+    apply_masks,
+    common_stream,
+    pair_seed,
+    self_seed_stream,
+)
 from federation.aggregation.roster import Roster
 from federation.aggregation.sum_ciphers import sum_cipher
 from federation.errors import InputError, PartyFailure, ProtocolError
@@ -241,7 +247,10 @@ def test_two_clients_and_the_server_see_masked_values_only() -> None:
     states = {name: ClientState.FromString(state) for name, state in run.states.items()}
     message = run.contribute("ash", vector)
     seen = _decrypted(run, message.ciphertext, vector.size)
-    known = [self_seed_stream(_roster(run), 0, "ash", states["ash"].steps[0].self_mask_seed)]
+    known = [
+        self_seed_stream(_roster(run), 0, "ash", states["ash"].steps[0].self_mask_seed),
+        common_stream(_roster(run), 0, states["birch"].secret_key, b""),
+    ]
 
     def without(peers: tuple[str, ...]) -> Words:
         """What remains when ash's own mask and these pairs' masks are gone."""

@@ -110,6 +110,7 @@ class Drive:
             answer; returns what the coordinator gets, None for nothing in time.
         states: each bank's checkpoint.
         slots: what each bank encoded for each step, in plain.
+        bound: what it bound it to.
         spent, planned: privacy events by bank.
         asked, traffic: every order's field, step and banks; all bytes that the coordinator saw.
         notes, transcript: what the coordinator said, and last wrote down.
@@ -123,6 +124,7 @@ class Drive:
     refuse: Callable[[list[tuple[Event, Unit]]], None] = lambda planned: None
     states: dict[str, bytes] = field(default_factory=dict)
     slots: dict[tuple[int, str], npt.NDArray[np.uint64]] = field(default_factory=dict)
+    bound: dict[tuple[int, str], bytes] = field(default_factory=dict)
     spent: dict[str, list[tuple[Event, Unit, str]]] = field(default_factory=dict)
     asked: list[tuple[str, int, tuple[str, ...], frozenset[str]]] = field(default_factory=list)
     traffic: list[bytes] = field(default_factory=list)
@@ -152,7 +154,9 @@ class Drive:
         state = self.state_of(bank)
         self.states[name] = state.to_bytes()
         if kind == "contributed":
-            self.slots[Order.FromString(order).contribute.step, name] = state.slots.copy()
+            contributed = Reply.FromString(reply).contributed
+            self.slots[contributed.step, name] = state.slots.copy()
+            self.bound[contributed.step, name] = contributed.model_digest.encode()
         return reply
 
     @staticmethod
@@ -236,7 +240,8 @@ class Drive:
     def opened(self, total: MaskedTotal, bank: str = "cedar") -> npt.NDArray[np.uint64]:
         """What a bank's key makes of a total, whatever the bank itself made of it."""
         client = SecureSumClient.from_bytes(self.state(bank).secure_sum)
-        return client.cipher.decrypt(client._state.secret_key, total.ciphertext, total.slots)
+        client.bind(self.bound[total.step, total.survivors[0]])
+        return client.open(total.step, total, total.slots)
 
     def check_sums(self) -> None:
         """Every total is exactly the sum of what its survivors encoded."""
