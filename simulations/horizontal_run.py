@@ -30,6 +30,7 @@ from federation.horizontal.server import Note
 from federation.metrics import Comparison, Estimate, compare_models
 from federation.proto.relay_pb2 import ProgressNote
 from federation.record_chain import Entry
+from server.coordinator.transcript_store import TranscriptStore
 from simulations.banks_baselines import ALONE, banks_baselines
 from simulations.flower_run import new_run_id, run_banks_in_flower
 from simulations.run_record import BOOTSTRAP_SEED, RESAMPLES
@@ -168,7 +169,10 @@ def train_banks(
         plan=plans[banks[0]],
         summaries={bank: json.loads((folder / bank / SUMMARY).read_bytes()) for bank in banks},
         excluded={
-            bank: _with_difference(bank, reason, unlike)
+            # Where the bank's files lie is nobody's business in a report.
+            bank: _with_difference(bank, reason, unlike).replace(
+                f"{config.party(bank).manifest.parent.resolve()}/", ""
+            )
             for bank, reason in result.outcome.excluded.items()
         },
         comparisons=compare_models(labels, models, reference, RESAMPLES, seed=BOOTSTRAP_SEED),
@@ -209,13 +213,16 @@ def _refuse_resume(output: Path, run: str) -> None:
     """Refuse to go on with what is no run that was stopped, before anything is touched.
 
     Raises:
-        InputError: there is no such run, or it has ended.
+        InputError: there is no such run, it has ended, or its transcript is damaged.
     """
     if not RUN_NAME.fullmatch(run):
         raise InputError(f"--resume '{run}': is no run's name; name a folder in {output}")
     folder = output / run
     if not folder.is_dir():
-        raise InputError(f"--resume {run}: there is no such run in {output}; see what is there")
+        stopped = sorted(path.parts[-3] for path in output.glob(f"*/{COORDINATOR}/{TRANSCRIPT}"))
+        stopped = [name for name in stopped if not (output / name / "metrics.json").exists()]
+        there = f"these can go on: {', '.join(stopped)}" if stopped else "none there can go on"
+        raise InputError(f"--resume {run}: there is no such run in {output}; {there}")
     if not (folder / COORDINATOR / TRANSCRIPT).is_file():
         raise InputError(
             f"--resume {run}: {folder} holds no horizontal run that was stopped after its banks "
@@ -226,8 +233,6 @@ def _refuse_resume(output: Path, run: str) -> None:
             f"--resume {run}: the run has ended, its results are in {folder}; to train again, "
             "leave out --resume"
         )
-    from server.coordinator.transcript_store import TranscriptStore  # imports what Flower does not
-
     TranscriptStore(folder / COORDINATOR).read(run)
 
 
@@ -259,10 +264,10 @@ def _unlike(config: FederationConfig, plans: Mapping[str, HorizontalPlan]) -> di
     }
     fewest = plans[reference].minimum_banks
     if alike < fewest or (len(counts) > 1 and counts[1][1] == alike):
-        words = "; ".join(f"{bank} {how}" for bank, how in unlike.items())
+        words = "; ".join(f"{bank}: {how}" for bank, how in unlike.items())
         raise InputError(
             f"{config.path}: the banks' manifests must declare the same [features], and too few "
-            f"do: compared with {reference}, {words}; make at least {fewest} agree"
+            f"do: unlike {reference}, {words}; make at least {fewest} agree"
         )
     return unlike
 
@@ -279,13 +284,15 @@ def _notes(plan: HorizontalPlan, unlike: Mapping[str, str], on_progress: OnProgr
         nonlocal updates
         fraction = 0.0
         stage, detail = note.stage, note.detail
-        if stage == "left out":
-            detail = _with_difference(note.bank, detail, unlike)
+        bank = note.bank
+        if stage == "left out":  # a line each: of one stage, a console shows the last
+            detail = _with_difference(bank, detail, unlike)
+            stage, bank = f"left out: {bank}", ""
         if note.stage == "update":
             updates += 1
             fraction = updates / plan.settings.rounds
             stage, detail = "training", f"round {updates} of at most {plan.settings.rounds}"
-        on_progress(note.bank, ProgressNote(stage=stage, fraction=fraction, detail=detail))
+        on_progress(bank, ProgressNote(stage=stage, fraction=fraction, detail=detail))
 
     return show
 

@@ -89,18 +89,17 @@ def refuse_unused(
     elif asked.topology == Topology.HORIZONTAL:
         asked.horizontal_overrides()
     else:
-        for option, value in (
-            division
-            | {
-                "--record-epsilon": asked.record_epsilon,
-                "--client-epsilon": asked.client_epsilon,
-                "--architecture": asked.architecture,
-                "--resume": resume,
-            }.items()
-        ):
-            if value is not None:
+        of_banks: dict[str, object] = {
+            **division,
+            "--record-epsilon": asked.record_epsilon,
+            "--client-epsilon": asked.client_epsilon,
+            "--architecture": asked.architecture,
+            "--resume": resume,
+        }
+        for option, given in of_banks.items():
+            if given is not None:
                 raise InputError(
-                    f"{option} {value}: is for several banks; add --topology horizontal"
+                    f"{option} {given}: is for several banks; add --topology horizontal"
                 )
 
 

@@ -107,7 +107,9 @@ def command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("arguments", [("trian",), ("train", "--model", "x"), ("train", "--fast"), ("bench", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("trian",), ("train", "--model", "x"), ("train", "--fast"), ("bench", "x")]
+)
 def test_a_command_that_is_not_understood_ends_with_status_2(arguments: tuple[str, ...]) -> None:
     """Usage on stderr, no traceback."""
     ended = command_line(*arguments)

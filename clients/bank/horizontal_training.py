@@ -134,9 +134,9 @@ class BankTraining:
         state = BankState.from_bytes(self._state_path.read_bytes(), str(self._state_path))
         if (state.run, state.bank) != (self.job.run, self.job.bank):
             raise InputError(
-                f"{self._state_path}: is the checkpoint of '{state.bank}' in run '{state.run}', not "
-                f"of '{self.job.bank}' in run '{self.job.run}'; put the right one back, or start a "
-                "new run"
+                f"{self._state_path}: is the checkpoint of '{state.bank}' in run '{state.run}', "
+                f"not of '{self.job.bank}' in run '{self.job.run}'; put the right one back, or "
+                "start a new run"
             )
         return state
 

@@ -10,15 +10,14 @@ from collections.abc import Collection, Mapping
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from google.protobuf.message import DecodeError
 
 from federation.aggregation import preparation
 from federation.aggregation.layout import VectorLayout
-from federation.aggregation.messages import STATE_VERSION, BlamedError, require_names
-from federation.aggregation.roster import Roster, SealedPair
+from federation.aggregation.messages import STATE_VERSION, BlamedError, require_names, restored
+from federation.aggregation.roster import KEY_BYTES, Roster, SealedPair
 from federation.aggregation.run_key import check_parcel, unwrap_key, wrap_key
 from federation.aggregation.sum_ciphers import SumCipher, sum_cipher
-from federation.errors import InputError, ProtocolError
+from federation.errors import ProtocolError
 from federation.proto.secure_sum_pb2 import ClientState, KeyParcel, Preparation
 
 
@@ -27,6 +26,8 @@ class KeyedClient:
 
     def __init__(self, state: ClientState) -> None:
         """Use `start` or `from_bytes`."""
+        if len(state.private_key) != KEY_BYTES:
+            raise ValueError("a client has a private key of 32 bytes")
         self._state = state
         self._roster = Roster(state.run, dict(state.roster)) if state.roster else None
 
@@ -47,16 +48,7 @@ class KeyedClient:
         Raises:
             InputError: the bytes are no such state.
         """
-        try:
-            state = ClientState.FromString(data)
-            if state.version != STATE_VERSION or len(state.private_key) != 32:
-                raise ValueError(f"version {state.version}")
-            return cls(state)
-        except (DecodeError, ValueError, ProtocolError) as error:
-            raise InputError(
-                f"the stored state of the secure sum ({len(data)} bytes) is damaged or of another "
-                "version; the run must be started again"
-            ) from error
+        return restored(ClientState, data, cls)
 
     def to_bytes(self) -> bytes:
         """Everything the client must remember. Secret: for its vault only."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 from google.protobuf.message import DecodeError, Message
 
-from federation.errors import ProtocolError
+from federation.errors import InputError, ProtocolError
 from federation.proto.secure_sum_pb2 import Contribution, MaskedTotal
 from federation.record_chain import canonical_json
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
+Restored = TypeVar("Restored")
 STATE_VERSION = 1
 
 
@@ -45,6 +46,28 @@ def read_message(kind: type[AnyMessage], data: bytes, party: str) -> AnyMessage:
             party, f"{len(data)} bytes from {party} are no {kind.__name__}: truncated or damaged"
         ) from error
     return message
+
+
+def restored(
+    kind: type[AnyMessage], data: bytes, make: Callable[[AnyMessage], Restored]
+) -> Restored:
+    """What `make` makes of a stored state; it raises where the state is not right.
+
+    Raises:
+        InputError: the bytes are no such state.
+    """
+    try:
+        state = kind()
+        state.ParseFromString(data)
+        version = getattr(state, "version", None)
+        if version != STATE_VERSION:
+            raise ValueError(f"version {version}")
+        return make(state)
+    except (DecodeError, ValueError, ProtocolError) as error:
+        raise InputError(
+            f"the stored state of the secure sum ({len(data)} bytes) is damaged or of another "
+            "version; the run must be started again"
+        ) from error
 
 
 def checksum(message: Contribution | MaskedTotal, ciphertext: bytes) -> bytes:

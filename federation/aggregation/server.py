@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import DecodeError
 
 from federation.aggregation import preparation
 from federation.aggregation.masks import CHECK_SLOTS, apply_masks
@@ -23,12 +22,13 @@ from federation.aggregation.messages import (
     checksum,
     require_names,
     require_whole,
+    restored,
 )
 from federation.aggregation.roster import Roster
 from federation.aggregation.run_key import check_parcel
 from federation.aggregation.sum_ciphers import SumCipher, sum_cipher
 from federation.aggregation.unmasking import Unmasking
-from federation.errors import InputError, ProtocolError
+from federation.errors import ProtocolError
 from federation.proto.secure_sum_pb2 import (
     Accepted,
     Contribution,
@@ -76,16 +76,7 @@ class SecureSumServer:
         Raises:
             InputError: the bytes are no such state.
         """
-        try:
-            state = ServerState.FromString(data)
-            if state.version != STATE_VERSION:
-                raise ValueError(f"version {state.version}")
-            return cls(state)
-        except (DecodeError, ValueError, ProtocolError) as error:
-            raise InputError(
-                f"the stored state of the secure sum ({len(data)} bytes) is damaged or of another "
-                "version; the run must be started again"
-            ) from error
+        return restored(ServerState, data, cls)
 
     def to_bytes(self) -> bytes:
         """Everything the server must remember."""

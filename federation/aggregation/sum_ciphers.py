@@ -160,24 +160,15 @@ class _Ciphertexts:
         return total.astype("<u8", copy=False).tobytes()
 
 
-class BfvSumCipher:
-    """BFV with a value a coefficient, modulo 2^k."""
+class _RingSumCipher:
+    """What the two ciphers have alike."""
 
-    scheme = "bfv"
-
-    def __init__(self, clients: int) -> None:
-        """The largest k with which so many clients' noise can't reach a value."""
-        from federation.aggregation.seal_ring import DEGREE, NOISE_BOUND, PRIME_BITS, SealRing
-
+    def __init__(self, clients: int, bits: int, ciphertexts: _Ciphertexts) -> None:
         self.clients = clients
-        # Decryption is exact while the noise is below q/2t. Each ciphertext adds ±21 and half a
-        # unit of rounding, the correction one unit, decryption's own rounding at most one more.
-        noise = (clients + 1) * (NOISE_BOUND + 1) + 2
-        # SEAL's primes of b bits lie just below 2^b.
-        self._bits = math.floor(PRIME_BITS - 1.01 - math.log2(noise))
-        self._ciphertexts = _Ciphertexts(SealRing(1 << self._bits), DEGREE)
-        self.modulus = 1 << self._bits
-        self.slots = DEGREE
+        self.modulus = 1 << bits
+        self.slots = ciphertexts.slots
+        self._bits = bits
+        self._ciphertexts = ciphertexts
 
     def new_key(self) -> bytes:
         """See `SumCipher`."""
@@ -191,6 +182,27 @@ class BfvSumCipher:
         """See `SumCipher`."""
         return self._ciphertexts.size(count)
 
+    def check(self, ciphertext: bytes, count: int) -> str | None:
+        """See `SumCipher`."""
+        return self._ciphertexts.check(ciphertext, count)
+
+
+class BfvSumCipher(_RingSumCipher):
+    """BFV with a value a coefficient, modulo 2^k."""
+
+    scheme = "bfv"
+
+    def __init__(self, clients: int) -> None:
+        """The largest k with which so many clients' noise can't reach a value."""
+        from federation.aggregation.seal_ring import DEGREE, NOISE_BOUND, PRIME_BITS, SealRing
+
+        # Decryption is exact while the noise is below q/2t. Each ciphertext adds ±21 and half a
+        # unit of rounding, the correction one unit, decryption's own rounding at most one more.
+        noise = (clients + 1) * (NOISE_BOUND + 1) + 2
+        # SEAL's primes of b bits lie just below 2^b.
+        bits = math.floor(PRIME_BITS - 1.01 - math.log2(noise))
+        super().__init__(clients, bits, _Ciphertexts(SealRing(1 << bits), DEGREE))
+
     def encrypt(self, secret: bytes, values: Words) -> bytes:
         """See `SumCipher`."""
         _below(values, self.modulus)
@@ -198,10 +210,6 @@ class BfvSumCipher:
         plaintexts = self._ciphertexts.ring.plaintexts(rows)
         words: Words = self._ciphertexts.key(secret).encrypt(plaintexts, len(rows))
         return words.tobytes()
-
-    def check(self, ciphertext: bytes, count: int) -> str | None:
-        """See `SumCipher`."""
-        return self._ciphertexts.check(ciphertext, count)
 
     def add(self, ciphertexts: Iterable[bytes], correction: Words) -> bytes:
         """See `SumCipher`."""
@@ -225,7 +233,7 @@ class BfvSumCipher:
         return values.reshape(-1)[:count]
 
 
-class CkksSumCipher:
+class CkksSumCipher(_RingSumCipher):
     """CKKS with a value a slot, modulo 2^k, made exact by rounding."""
 
     scheme = "ckks"
@@ -236,7 +244,6 @@ class CkksSumCipher:
 
         from federation.aggregation.seal_ring import DEGREE, NOISE_DEVIATION, PRIME_BITS, SealRing
 
-        self.clients = clients
         terms = clients + 1  # the correction is one more
         # A slot is a sum of `DEGREE` noise coefficients times roots of unity; its real part has
         # half their variance. Encoding rounds every coefficient once more. Eight deviations
@@ -244,23 +251,9 @@ class CkksSumCipher:
         deviation = math.sqrt(terms * DEGREE / 2 * (NOISE_DEVIATION**2 + 1 / 12))
         scale = 2.0 ** math.ceil(math.log2(8 * deviation / 0.25))
         # Values are carried as signed ones, so ±terms·2^(k-1)·scale must stay within ±q/2.
-        self._bits = math.floor(PRIME_BITS - 0.01 - math.log2(terms * scale))
-        self._ciphertexts = _Ciphertexts(SealRing(None, scale), DEGREE // 2)
+        bits = math.floor(PRIME_BITS - 0.01 - math.log2(terms * scale))
+        super().__init__(clients, bits, _Ciphertexts(SealRing(None, scale), DEGREE // 2))
         self._encoder = seal.CKKSEncoder(self._ciphertexts.ring.context)
-        self.modulus = 1 << self._bits
-        self.slots = DEGREE // 2
-
-    def new_key(self) -> bytes:
-        """See `SumCipher`."""
-        return bytes(self._ciphertexts.ring.new_key())
-
-    def check_key(self, secret: bytes) -> None:
-        """See `SumCipher`."""
-        self._ciphertexts.key(secret)
-
-    def ciphertext_bytes(self, count: int) -> int:
-        """See `SumCipher`."""
-        return self._ciphertexts.size(count)
 
     def encrypt(self, secret: bytes, values: Words) -> bytes:
         """See `SumCipher`."""
@@ -270,10 +263,6 @@ class CkksSumCipher:
             encoded, self._ciphertexts.chunks(values.size)
         )
         return words.tobytes()
-
-    def check(self, ciphertext: bytes, count: int) -> str | None:
-        """See `SumCipher`."""
-        return self._ciphertexts.check(ciphertext, count)
 
     def add(self, ciphertexts: Iterable[bytes], correction: Words) -> bytes:
         """See `SumCipher`."""

@@ -83,8 +83,8 @@ def _discard(state: BankState, error: Exception) -> None:
     state.discarded += 1
     if state.discarded >= MOST_DISCARDED:
         raise ProtocolError(
-            f"{state.discarded} sums in a row were of no use, the last since {error}; one of the "
-            "banks does not contribute what the protocol makes"
+            f"{state.discarded} sums in a row were of no use, the last since {error}: a bank does "
+            "not contribute what the protocol makes, or the coordinator gave banks other totals"
         ) from error
 
 

@@ -18,6 +18,7 @@ from federation.record_chain import canonical_json
 
 SCHEMES = ("bfv", "ckks")
 EVALUATION_BINS = 256
+LARGEST_EPSILON = 100
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class HorizontalPlan:
         if not _is_epsilon(self.client_epsilon):
             raise InputError(
                 f"privacy.client_epsilon is {self.client_epsilon!r}; a number above 0, at most "
-                "100 is right"
+                f"{LARGEST_EPSILON} is right"
             )
 
     @property
@@ -112,8 +113,9 @@ def _is_epsilon(value: object) -> bool:
     """None, or a number in range: it comes from files and from the coordinator."""
     if value is None:
         return True
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 < value <= 100
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and 0 < value <= LARGEST_EPSILON
 
 
 def differences(schema: InputSchema, others: InputSchema, most: int = 3) -> str:

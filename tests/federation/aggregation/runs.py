@@ -43,10 +43,13 @@ class Run:
         self.states = {name: client.to_bytes() for name, client in clients.items()}
         self.server_state = server.to_bytes()
         self.modulus = server.cipher.modulus
+        self.bound = dict.fromkeys(names, b"")
 
     def client(self, name: str) -> SecureSumClient:
-        """A client as it comes out of its vault."""
-        return SecureSumClient.from_bytes(self.states[name])
+        """A client as it comes out of its vault, bound to what `bound` says."""
+        client = SecureSumClient.from_bytes(self.states[name])
+        client.bind(self.bound[name])
+        return client
 
     def server(self) -> SecureSumServer:
         """The server as it comes off its disk."""

@@ -7,6 +7,7 @@ import pytest
 
 from federation.aggregation import SecureSumClient, SecureSumServer
 from federation.aggregation.masks import (
+    CHECK_SLOTS,
     adds,
     apply_masks,
     common_stream,
@@ -228,6 +229,73 @@ def test_a_total_of_another_step_or_of_others_is_refused() -> None:
         client.open(0, total, 50)
 
 
+@pytest.mark.parametrize("scheme", ["bfv", "ckks"])
+def test_clients_bound_to_the_same_have_a_sum_also_with_dropouts(scheme: str) -> None:
+    """The server, told what they are bound to, takes off the masks of those who dropped out."""
+    run = Run(scheme=scheme)
+    run.bound = dict.fromkeys(run.names, b"round 1")
+    vectors = run.vectors()
+    came = ["ash", "cedar", "elm"]
+    messages = run.contributions(vectors, came)
+    shares = {name: run.unmask(name, came) for name in came}
+    total = run.server().add(0, messages, shares, b"round 1")
+    for name in run.names:  # who dropped out opens it too
+        opened = run.client(name).open(0, total, 50)
+        np.testing.assert_array_equal(opened, expected(vectors, came, run.modulus))
+    mistaken = run.server().add(0, messages, shares, b"round 2")
+    with pytest.raises(ProtocolError, match="no sum of clients that are where ash is"):
+        run.client("ash").open(0, mistaken, 50)
+
+
+@pytest.mark.parametrize("scheme", ["bfv", "ckks"])
+@pytest.mark.parametrize("others", [1, 2, 4])
+def test_clients_bound_to_different_things_have_no_sum(scheme: str, others: int) -> None:
+    """Nobody opens it, whatever he is bound to; a power of two of the others makes no exception."""
+    run = Run(scheme=scheme)
+    run.bound |= dict.fromkeys(run.names[-others:], b"forked")
+    messages = run.contributions(run.vectors(), run.names)
+    shares = {name: run.unmask(name, run.names) for name in run.names}
+    for bound in (b"", b"forked"):
+        total = run.server().add(0, messages, shares, bound)
+        for name in run.names:
+            with pytest.raises(ProtocolError, match=f"no sum of clients that are where {name} is"):
+                run.client(name).open(0, total, 50)
+
+
+def test_a_client_with_no_part_in_a_sum_opens_it_only_if_bound_to_the_same() -> None:
+    """A client that dropped out does not go on with a sum of others that are somewhere else."""
+    run = Run()
+    run.bound["elm"] = b"forked"
+    vectors = run.vectors()
+    came = run.names[:4]
+    messages = run.contributions(vectors, came)
+    shares = {name: run.unmask(name, came) for name in came}
+    total = run.server().add(0, messages, shares)
+    np.testing.assert_array_equal(
+        run.client("ash").open(0, total, 50), expected(vectors, came, run.modulus)
+    )
+    with pytest.raises(ProtocolError, match="no sum of clients that are where elm is"):
+        run.client("elm").open(0, total, 50)
+
+
+def test_a_server_with_the_run_s_key_makes_no_sum_of_clients_bound_to_different_things() -> None:
+    """It can take off what all clients know, not the pairs' masks that do not cancel."""
+    run = Run()
+    run.bound |= dict.fromkeys(["dogwood", "elm"], b"forked")
+    vectors = {name: np.zeros(4_000, dtype=np.uint64) for name in run.names}
+    messages = run.contributions(vectors, run.names)
+    shares = {name: run.unmask(name, run.names) for name in run.names}
+    total = run.server().add(0, messages, shares)
+    left = _decrypted(run, total.ciphertext, 4_000)
+    secret = ClientState.FromString(run.states["ash"]).secret_key
+    common = [common_stream(_roster(run), 0, secret, run.bound[name]) for name in run.names]
+    apply_masks(left, [], common)
+    left &= np.uint64(run.modulus - 1)
+    assert np.unique(left).size > 3_990
+    counts = np.bincount((left % np.uint64(16)).astype(np.int64), minlength=16)
+    assert counts.min() > 150
+
+
 def test_masked_values_are_uniform() -> None:
     """Under decryption, a client's masked zeros fill the whole range evenly (chi-square)."""
     run = Run()
@@ -314,4 +382,6 @@ def _roster(run: Run) -> Roster:
 
 def _decrypted(run: Run, ciphertext: bytes, count: int) -> Words:
     secret = ClientState.FromString(run.states["ash"]).secret_key
-    return sum_cipher("bfv", len(run.names)).decrypt(secret, ciphertext, count)
+    return sum_cipher("bfv", len(run.names)).decrypt(secret, ciphertext, count + CHECK_SLOTS)[
+        :count
+    ]

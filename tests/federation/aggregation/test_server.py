@@ -85,7 +85,7 @@ def test_the_wrong_number_of_chunks() -> None:
     for ciphertext in (b"", GOOD.ciphertext * 2, GOOD.ciphertext[:-8], GOOD.ciphertext + b"\0"):
         message = copy(GOOD)
         message.ciphertext = ciphertext
-        assert "where 50 values take 1 chunks" in blamed(server, message)
+        assert "where 51 values take 1 chunks" in blamed(server, message)
     message = copy(GOOD)
     message.slots = 51
     assert "51 slots to step 0 where 50 are right" in blamed(server, message)

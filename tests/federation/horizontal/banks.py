@@ -154,10 +154,14 @@ class Drive:
         state = self.state_of(bank)
         self.states[name] = state.to_bytes()
         if kind == "contributed":
-            contributed = Reply.FromString(reply).contributed
-            self.slots[contributed.step, name] = state.slots.copy()
-            self.bound[contributed.step, name] = contributed.model_digest.encode()
+            self.note_contribution(name, reply, state.slots.copy())
         return reply
+
+    def note_contribution(self, name: str, reply: bytes, slots: npt.NDArray[np.uint64]) -> None:
+        """Remember what a bank encoded in plain, and what it was bound to."""
+        contributed = Reply.FromString(reply).contributed
+        self.slots[contributed.step, name] = slots
+        self.bound[contributed.step, name] = contributed.model_digest.encode()
 
     @staticmethod
     def state_of(bank: HorizontalBank) -> BankState:
@@ -238,7 +242,7 @@ class Drive:
         return self.transcript.totals
 
     def opened(self, total: MaskedTotal, bank: str = "cedar") -> npt.NDArray[np.uint64]:
-        """What a bank's key makes of a total, whatever the bank itself made of it."""
+        """What a bank makes of a total that is bound to what its survivors' vectors are."""
         client = SecureSumClient.from_bytes(self.state(bank).secure_sum)
         client.bind(self.bound[total.step, total.survivors[0]])
         return client.open(total.step, total, total.slots)

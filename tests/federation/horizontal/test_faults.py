@@ -231,12 +231,9 @@ def test_a_reply_that_comes_again_is_left_out_by_name() -> None:
             old = Reply.FromString(reply).contributed
             old.step = old.contribution.step = 2
             old.round, old.phase = 1, "update"
-            old.model_digest = fresh_digest(drive)
+            old.model_digest = drive.bound[2, "cedar"].decode()
             return encode_reply(order, old)
         return reply
-
-    def fresh_digest(drive: Drive) -> str:
-        return drive.bound[2, "cedar"].decode()
 
     kept.clear()
     drive = Drive(tamper=reframe)

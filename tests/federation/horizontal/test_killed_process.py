@@ -42,7 +42,7 @@ def test_a_round_goes_on_exactly_when_a_bank_is_killed_in_it() -> None:
         except (EOFError, OSError):
             return None
         if step_of(order)[0] == "contribute" and slots.size:
-            drive.slots[order.contribute.step, name] = slots
+            drive.note_contribution(name, reply, slots)
         return reply
 
     drive.tamper = through_pipes

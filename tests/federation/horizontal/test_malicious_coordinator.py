@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from federation.aggregation import SecureSumClient
+from federation.aggregation.messages import checksum
 from federation.errors import InputError, PartyFailure, ProtocolError, VeilscoreError
 from federation.horizontal.client_state import BankState
 from federation.horizontal.messages import decode_order
 from federation.horizontal.server import Limits
-from federation.proto.horizontal_pb2 import Order
+from federation.proto.horizontal_pb2 import Order, Reply
 from federation.proto.secure_sum_pb2 import MaskedTotal
 from tests.federation.horizontal.banks import FIVE, RUN, Answer, Drive, plan_of, step_of
 
@@ -182,6 +184,74 @@ def test_a_total_that_was_changed_is_found_out() -> None:
     order.contribute.totals.append(total)
     with pytest.raises(ProtocolError, match="damaged on the way"):
         ask(drive, "cedar", order)
+
+
+class Fork:
+    """A coordinator that gives some banks another total, and hides it from its own checks.
+
+    Args:
+        step: of the total, to which something small is added in the middle of its range.
+        group: of banks that get it.
+    """
+
+    def __init__(self, step: int, group: tuple[str, ...]) -> None:
+        self.step = step
+        self.group = group
+        self.drive = Drive(tamper=self.tamper)
+        self.claimed: dict[int, str] = {}
+
+    def tamper(self, name: str, order: Order, answer: Answer) -> bytes | None:
+        """Change the order, and say that all banks are where the first one is."""
+        kind, step = step_of(order)
+        for total in getattr(getattr(order, kind), "totals", ()):
+            if name in self.group and total.step == self.step:
+                self.shift(total)
+        reply = Reply.FromString(self.drive.answer(name, order.SerializeToString()))
+        if reply.HasField("contributed"):
+            claimed = self.claimed.setdefault(step, reply.contributed.model_digest)
+            reply.contributed.model_digest = claimed
+        return reply.SerializeToString()
+
+    def shift(self, total: MaskedTotal) -> None:
+        """Add to the last slot, as anybody can."""
+        cipher = SecureSumClient.from_bytes(self.drive.state("ash").secure_sum).cipher
+        extra = np.zeros(total.slots, np.uint64)
+        extra[-1] = 1000
+        total.ciphertext = cipher.add([total.ciphertext], extra)
+        total.checksum = checksum(total, total.ciphertext)
+
+
+@pytest.mark.parametrize("group", [("elm",), ("dogwood", "elm"), FIVE[1:]])
+@pytest.mark.parametrize("step", [0, 1])
+def test_banks_that_were_given_different_totals_have_no_sum_again(
+    step: int, group: tuple[str, ...]
+) -> None:
+    """Of the scaling or of an update: no bank goes on from there, and the run ends."""
+    fork = Fork(step, group)
+    with pytest.raises(PartyFailure, match=r"3 sums in a row were of no use.*gave them other"):
+        fork.drive.finish()
+    assert {fork.drive.state(bank).rounds for bank in FIVE} == {step}
+    assert {fork.drive.state(bank).opened for bank in FIVE} == {step + 2}  # the third is refused
+    contents = {(s.scaling, s.weights.tobytes()) for s in map(fork.drive.state, FIVE)}
+    assert len(contents) == 2
+
+
+def test_a_bank_that_was_given_another_total_takes_no_later_one() -> None:
+    """Also where the coordinator leaves it out of the sums, and goes on with the other banks."""
+    fork = Fork(1, ("elm",))
+
+    def left_out(name: str, order: Order, answer: Answer) -> bytes | None:
+        reply = fork.tamper(name, order, answer)
+        return None if name == "elm" and step_of(order)[1] >= 2 else reply
+
+    fork.drive.tamper = left_out
+    outcome = fork.drive.finish()
+    assert outcome.banks == FIVE[:4]
+    assert outcome.rounds == 3
+    fork.drive.check_same(outcome)
+    fork.drive.check_sums()
+    assert fork.drive.state("elm").rounds == 1
+    assert fork.drive.state("elm").discarded == 2  # and at the third it gives up
 
 
 @pytest.mark.parametrize(
