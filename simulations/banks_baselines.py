@@ -34,8 +34,8 @@ def banks_baselines(
     Returns:
         'alone': each bank's own network on its own borrowers; 'pooled': one on all rows together.
     """
-    chosen = NeuralSettings(
-        architecture=plan.settings.architecture, seed=plan.settings.seed, proximal_mu=0.0
+    chosen = NeuralSettings.from_json(
+        {"architecture": plan.settings.architecture, "seed": plan.settings.seed}
     )
     now = datetime.now(UTC)
     rows = [
