@@ -202,23 +202,28 @@ class Vault:
         """
         # Locked, so that two runs at once can't both take what is left of the budget.
         with _locked(self.ledger_path) as ledger:
+            if not ledger.entries and not self._ledger_end_path.exists():
+                self._write_end(Head())  # so that its absence later shows
             entries = _checked(ledger, _written_end(self._ledger_end_path))
             spent = expenditures(entries, unit, dataset, str(self.ledger_path))
             history = history_of(spent, unit)
             check_run(history, (event,), budget, delta)
             stamp = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "delta": delta}
             ledger.append(expenditure_body(Expenditure(event, unit, run, what), dataset) | stamp)
-            head = {"length": ledger.head.length, "digest": ledger.head.digest}
-            write_private(self._ledger_end_path, json.dumps(head).encode() + b"\n")
+            self._write_end(ledger.head)
         return history.after(event)
+
+    def _write_end(self, head: Head) -> None:
+        content = {"length": head.length, "digest": head.digest}
+        write_private(self._ledger_end_path, json.dumps(content).encode() + b"\n")
 
     @property
     def _ledger_end_path(self) -> Path:
         return self.home / "ledger.head"
 
 
-def _written_end(path: Path) -> Head:
-    """The end of a chain as it was last written down; the start where it never was.
+def _written_end(path: Path) -> Head | None:
+    """The end of a chain as it was last written down; None where it never was.
 
     Raises:
         InputError: the file holds something else.
@@ -227,7 +232,7 @@ def _written_end(path: Path) -> Head:
         content = json.loads(path.read_bytes())
         return Head(int(content["length"]), str(content["digest"]))
     except FileNotFoundError:
-        return Head()
+        return None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: is not the written-down end of a privacy ledger; restore it together with "
@@ -235,13 +240,20 @@ def _written_end(path: Path) -> Head:
         ) from error
 
 
-def _checked(chain: ChainFile, end: Head) -> list[Entry]:
+def _checked(chain: ChainFile, end: Head | None) -> list[Entry]:
     """The chain's entries, if they reach its written-down end.
 
     No entry follows the last one and holds its digest, so the end is kept in a file of its own. It
     is written after the entry, and lags behind where a crash came between the two.
     """
     entries = chain.entries
+    if end is None:
+        if entries:
+            raise InputError(
+                f"{chain.path}, line 1: the file ledger.head beside it, which says where the "
+                "ledger ends, was taken away; restore it"
+            )
+        return []
     if end.length > len(entries):
         raise InputError(
             f"{chain.path}, line {len(entries) + 1}: an entry was dropped; there were {end.length}"
@@ -250,8 +262,7 @@ def _checked(chain: ChainFile, end: Head) -> list[Entry]:
         raise InputError(f"{chain.path}, line {end.length}: the entry was altered")
     if len(entries) > end.length + 1:
         raise InputError(
-            f"{chain.path}, line {end.length + 2}: the entry was not made by veilscore, or the "
-            "file ledger.head beside it was taken away"
+            f"{chain.path}, line {end.length + 2}: the entry was not made by veilscore"
         )
     return entries
 

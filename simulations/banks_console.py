@@ -7,7 +7,8 @@ from rich.table import Table
 
 from federation.horizontal.plain_words import bank_words, coordinator_words
 from simulations.banks_baselines import ALONE, POOLED
-from simulations.horizontal_run import COORDINATOR, FEDERATED, BanksFigures
+from simulations.banks_checks import COORDINATOR
+from simulations.banks_record import FEDERATED, BanksFigures
 
 
 def federated_name(figures: BanksFigures) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from federation.horizontal.plan import HorizontalPlan
 from federation.report.banks_figures import AggregationTerms, Course, LossRound
-from simulations.horizontal_run import BanksFigures
+from simulations.banks_record import BanksFigures
 
 
 def course_of(figures: BanksFigures) -> Course:
@@ -41,9 +41,9 @@ def _course_sentence(plan: HorizontalPlan, rounds: int, losses: Sequence[LossRou
     if not losses:
         return f"{rounds} rounds. No losses were summed: nothing stops this training early."
     measured = [(one.validation, one.round) for one in losses if one.validation is not None]
-    best = f" The lowest, {min(measured)[0]:.4f}, came after round {min(measured)[1]}" * bool(
-        measured
-    )
+    best = ""
+    if measured:
+        best = f" The lowest, {min(measured)[0]:.4f}, came after round {min(measured)[1]}"
     if rounds < most:
         kept = f"{best}, whose weights are the final model." if best else ""
         return (

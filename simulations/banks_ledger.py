@@ -16,7 +16,7 @@ from federation.privacy.ledger import Expenditure, expenditure_of
 from federation.record_chain import Entry
 from federation.report.banks_figures import BankLedger, BankLedgerLine
 from federation.report.figures import PrivacySpend
-from simulations.horizontal_run import BanksFigures
+from simulations.banks_record import BanksFigures
 
 
 def ledger_of(figures: BanksFigures, bank: str) -> BankLedger:

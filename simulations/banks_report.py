@@ -28,9 +28,10 @@ from federation.report.figures import (
 )
 from federation.vertical.plain_words import PartyWords
 from simulations.banks_baselines import ALONE, POOLED
+from simulations.banks_checks import COORDINATOR
 from simulations.banks_course import aggregation_of, course_of
 from simulations.banks_ledger import ledger_of
-from simulations.horizontal_run import COORDINATOR, FEDERATED, BanksFigures
+from simulations.banks_record import FEDERATED, BanksFigures
 from simulations.run_record import sent_by_kind
 from simulations.within_banks import WithinBanks
 
@@ -171,7 +172,7 @@ def _banks(figures: BanksFigures, within: WithinBanks) -> Iterable[BankResult]:
         figures.summaries.items(), within.rows, within.compared, strict=True
     ):
         labels = figures.labels[rows]
-        home = f"{figures.config.party(bank).manifest.parent}/"
+        home = f"{figures.config.party(bank).manifest.parent.resolve()}/"
         alone, federated = compared.get(ALONE), compared.get(FEDERATED)
         yield BankResult(
             bank,

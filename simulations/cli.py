@@ -213,8 +213,9 @@ def _run_banks(
 ) -> str:
     from clients.federation_file import read_federation
     from simulations.banks_console import print_banks, print_brief
+    from simulations.banks_record import banks_json
     from simulations.console import reading_console, shown_progress
-    from simulations.horizontal_run import banks_json, train_banks
+    from simulations.horizontal_run import train_banks
 
     config = read_federation(file)
     if output is not None:

@@ -10,7 +10,7 @@ update is summed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -70,6 +70,15 @@ class ClientNoise:
             self.honest,
             self.layout.length,
         )
+
+    @property
+    def record_event(self) -> DistributedGaussian:
+        """What one round costs a single borrower's record.
+
+        With the record or without it, the bank's update lies within the norm bound: the two are at
+        most twice the bound apart.
+        """
+        return replace(self.event, clip_norm=2 * self.event.clip_norm)
 
     def encode(self, delta: Vector) -> Words:
         """The slots of an update (p,) whose norm is within the bound, with this bank's share."""

@@ -82,10 +82,12 @@ class Contributor:
         check_trainable(labels, self.plan.settings)
 
     def planned_events(self, noise_multiplier: float) -> list[tuple[Event, Unit]]:
-        """The privacy events of the whole run, if it takes all its rounds."""
-        if not self.plan.is_private:
-            return [(Exact(), RECORD)]
-        events: list[tuple[Event, Unit]] = []
+        """The privacy events of the whole run, if it takes all its rounds.
+
+        Every unit has its own: noise that protects records hides no bank, and what protects a whole
+        bank protects each of its records too, though less.
+        """
+        events: list[tuple[Event, Unit]] = list(self._exact_events())
         rounds = self.plan.settings.rounds
         if self.plan.settings.record_epsilon is not None:
             _, labels = self.rows.part(TRAINING)
@@ -97,7 +99,23 @@ class Contributor:
             parameters = len(flatten(build(self.plan.settings, self.plan.schema)))
             cipher = sum_cipher(self.plan.scheme, len(self.plan.banks))
             layout = VectorLayout(parameters, cipher.modulus, cipher.clients)
-            events += [(ClientNoise(self.plan, layout).event, CLIENT)] * rounds
+            events += self._client_events(ClientNoise(self.plan, layout)) * rounds
+        return events
+
+    def _exact_events(self) -> list[tuple[Event, Unit]]:
+        """What no noise of this run protects."""
+        units = []
+        if not self.plan.is_private:
+            units.append(RECORD)
+        if self.plan.client_epsilon is None:
+            units.append(CLIENT)
+        return [(Exact(), unit) for unit in units]
+
+    def _client_events(self, noise: ClientNoise) -> list[tuple[Event, Unit]]:
+        """What one noisy sum of updates costs."""
+        events: list[tuple[Event, Unit]] = [(noise.event, CLIENT)]
+        if self.plan.settings.record_epsilon is None:
+            events.append((noise.record_event, RECORD))
         return events
 
     def slots(self, state: BankState, secure_sum: SecureSumClient) -> Words:
@@ -113,9 +131,11 @@ class Contributor:
 
     def _fresh_slots(self, state: BankState, secure_sum: SecureSumClient) -> Words:
         if state.phase == STATISTICS:
-            if not self.plan.is_private:
-                what = "scaling sums, updates and test counts without noise, in sums over the banks"
-                self._spend(Exact(), RECORD, what)
+            for event, unit in self._exact_events():
+                what = "updates without noise for this unit, in sums over the banks"
+                if unit is RECORD:
+                    what = "scaling sums, updates and test counts without noise, in sums over banks"
+                self._spend(event, unit, what)
             return self._statistics(secure_sum)
         if state.phase == CALIBRATION:
             return self._calibration_counts(state, secure_sum)
@@ -161,7 +181,8 @@ class Contributor:
         if self.plan.client_epsilon is not None:
             layout = secure_sum.layout(len(delta), fields=2)
             noise = ClientNoise(self.plan, layout)
-            self._spend(noise.event, CLIENT, f"round {state.rounds + 1}: noisy sum of updates")
+            for event, unit in self._client_events(noise):
+                self._spend(event, unit, f"round {state.rounds + 1}: noisy sum of updates")
             return noise.encode(delta)
         share = len(labels) / state.total_rows
         weighted = share * delta + state.remainder

@@ -13,6 +13,8 @@ from federation.horizontal.server_banks import Banks
 from federation.horizontal.server_events import Keep, Replies, Step
 from federation.proto.horizontal_pb2 import Contribute, Join, Joined, Ready, Setup, Unmask
 
+PLAN = "plan or schema (federation file, [features] with units, bounds and categories, release)"
+
 
 class Assembly:
     """What the banks were given so that they can add up, and what each still lacks of it.
@@ -65,7 +67,7 @@ class Assembly:
         joined = {b: r for b, r in replies.items() if isinstance(r, Joined)}
         for bank in [bank for bank in banks.present if bank not in joined]:
             yield from banks.exclude(bank, "did not answer in time")
-        yield from banks.keep_majority(joined, lambda reply: reply.plan_digest, "plan or schema")
+        yield from banks.keep_majority(joined, lambda reply: reply.plan_digest, PLAN)
         for bank in [bank for bank, reply in joined.items() if len(reply.public_key) != 32]:
             yield from banks.exclude(bank, "sent no X25519 key")
         joined = {bank: joined[bank] for bank in banks.present}

@@ -23,7 +23,7 @@ from federation.horizontal.server_events import (
 from federation.proto.horizontal_pb2 import Declined
 
 Body = TypeVar("Body", bound=Message)
-MOST_WORDS = 300  # of a reason that a bank gives
+MOST_WORDS = 600  # of a reason that a bank gives
 
 
 class Banks:

@@ -138,6 +138,17 @@ def test_the_line_that_was_altered_or_dropped_is_named(vault: Vault) -> None:
             vault.history(LABEL, "labels")
 
 
+def test_one_line_without_its_end_is_refused_too(vault: Vault) -> None:
+    """Who takes the end away and all lines but the first is found out."""
+    for _ in range(3):
+        vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+    (vault.home / "ledger.head").unlink()
+    first = vault.ledger_path.read_text().splitlines(keepends=True)[0]
+    vault.ledger_path.write_text(first)
+    with pytest.raises(InputError, match=r"line 1: the file ledger\.head beside it"):
+        vault.ledger()
+
+
 def test_an_end_that_was_taken_away_or_spoilt_is_refused(vault: Vault) -> None:
     """Without the written-down end a dropped line would not show."""
     for _ in range(3):
@@ -148,7 +159,9 @@ def test_an_end_that_was_taken_away_or_spoilt_is_refused(vault: Vault) -> None:
         with pytest.raises(InputError, match=r"ledger\.head: is not the written-down end"):
             vault.ledger()
     end.unlink()
-    with pytest.raises(InputError, match=r"ledger\.head beside it was taken away"):
+    with pytest.raises(
+        InputError, match=r"line 1: the file ledger\.head beside it"
+    ):
         vault.ledger()
 
 

@@ -393,16 +393,16 @@ def three_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def banks(three_runs: Path, tmp_path: Path) -> FederationConfig:
-    """Banks of one's own, with a ledger of three entries each."""
+    """Banks of one's own, with a ledger of six entries each: two a run."""
     return read_federation(shutil.copytree(three_runs, tmp_path / "banks") / FILE)
 
 
 def _altered(lines: list[str]) -> None:
-    lines[1] = lines[1].replace("run-1", "run-7")
+    lines[2] = lines[2].replace("run-1", "run-7")
 
 
 def _last_altered(lines: list[str]) -> None:
-    lines[2] = lines[2].replace("run-2", "run-7")
+    lines[5] = lines[5].replace("run-2", "run-7")
 
 
 def _dropped(lines: list[str]) -> None:
@@ -410,11 +410,11 @@ def _dropped(lines: list[str]) -> None:
 
 
 def _last_dropped(lines: list[str]) -> None:
-    del lines[2]
+    del lines[5]
 
 
 def _cut_off(lines: list[str]) -> None:
-    lines[2] = lines[2][:60]
+    lines[5] = lines[5][:60]
 
 
 def _inserted(lines: list[str]) -> None:
@@ -422,13 +422,16 @@ def _inserted(lines: list[str]) -> None:
 
 
 LEDGER_FAULTS: dict[str, tuple[Callable[[list[str]], None], str]] = {
-    "altered": (_altered, "line 3: the entry does not follow from the one before; a line was"),
-    "last altered": (_last_altered, "line 3: the entry was altered"),
+    "altered": (_altered, "line 4: the entry does not follow from the one before; a line was"),
+    "last altered": (_last_altered, "line 6: the entry was altered"),
     "dropped": (_dropped, "line 2: the entry was altered or moved"),
-    "last dropped": (_last_dropped, "line 3: an entry was dropped; there were 3"),
-    "cut off": (_cut_off, "line 3: the last line was cut off"),
+    "last dropped": (_last_dropped, "line 6: an entry was dropped; there were 6"),
+    "cut off": (_cut_off, "line 6: the last line was cut off"),
     "inserted": (_inserted, "line 2: the entry was altered or moved"),
-    "without its end": (lambda lines: None, "line 2: .* or the file ledger.head beside it was"),
+    "without its end": (
+        lambda lines: None,
+        "line 1: the file ledger.head beside it, which",
+    ),
 }
 
 
@@ -465,7 +468,7 @@ def test_too_many_ledgers_that_were_changed_by_hand_end_the_run(banks: Federatio
     with pytest.raises(PartyFailure, match=r"2 banks are left and at least 3 must .*ledger.jsonl"):
         Drive(banks).run("run-3")
     for bank in NAMES[3:]:
-        assert len(vault_of(banks, bank).ledger()) == 3
+        assert len(vault_of(banks, bank).ledger()) == 6
 
 
 def test_a_budget_that_is_used_up_is_refused_before_anything_leaves(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from federation.report.banks_figures import BanksReport
 from federation.report.figures import ModelRole
 from federation.session.machine import Sent
 from simulations.banks_baselines import ALONE, POOLED
+from simulations.banks_checks import COORDINATOR
+from simulations.banks_record import FEDERATED, BanksFigures
 from simulations.banks_report import report_input, write_banks_report
-from simulations.horizontal_run import COORDINATOR, FEDERATED, BanksFigures
 
 RUN = "20260701-120000-train-0001"
 BANKS = ("north", "coast", "metro")
