@@ -159,9 +159,7 @@ def test_an_end_that_was_taken_away_or_spoilt_is_refused(vault: Vault) -> None:
         with pytest.raises(InputError, match=r"ledger\.head: is not the written-down end"):
             vault.ledger()
     end.unlink()
-    with pytest.raises(
-        InputError, match=r"line 1: the file ledger\.head beside it"
-    ):
+    with pytest.raises(InputError, match=r"line 1: the file ledger\.head beside it"):
         vault.ledger()
 
 
