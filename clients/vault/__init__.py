@@ -1,0 +1,23 @@
+"""A party's vault: its privacy ledger, disclosure logs and model parts, on its own disk.
+
+Directories are 0700 and files 0600. Records are appended and flushed to the disk before the message
+they are about leaves; whole files are written beside and renamed, so that none is half-written.
+"""
+
+from clients.vault.chain_file import ChainFile
+from clients.vault.model_files import load_model, load_network, load_part, save_model, save_part
+from clients.vault.private_files import write_private
+from clients.vault.store import RUN_NAME, DisclosureLog, Vault
+
+__all__ = [
+    "RUN_NAME",
+    "ChainFile",
+    "DisclosureLog",
+    "Vault",
+    "load_model",
+    "load_network",
+    "load_part",
+    "save_model",
+    "save_part",
+    "write_private",
+]
