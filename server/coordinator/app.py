@@ -6,21 +6,28 @@ The coordinator proposes trainings by name and knows parties by name; it holds n
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from federation.errors import PartyFailure
+from federation.errors import InputError, PartyFailure
+from federation.horizontal.server import Limits
 from federation.proto.relay_pb2 import ProgressNote
+from server.coordinator.horizontal_run import HorizontalJob, run_horizontal
 from server.coordinator.nodes import find_parties, missing
 from server.coordinator.relay import Relay
+from server.coordinator.transcript_store import TranscriptStore
 
 PARTY_SECONDS = 60.0
+# A run's name becomes a folder's.
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Longer than any training: a message that is lost costs its session, not the run.
 SESSION_TTL_SECONDS = 24 * 3600.0
 
@@ -152,8 +159,41 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """`flwr run`: the run's configuration names the parties (label party first) and the run."""
+    """`flwr run`: the run's configuration names the parties, and what they share.
+
+    Vertical (the default): a session, label party first. Horizontal: several banks' rounds, with
+    the banks' limits and, to go on with a run that was stopped, its name (`resume`).
+    """
     names = tuple(str(context.run_config["parties"]).split(","))
+    if context.run_config.get("topology", "vertical") == "horizontal":
+        job = horizontal_job(names, str(context.run_id), context.run_config)
+        folder = Path(str(context.run_config.get("transcripts", "transcripts"))) / job.run
+        run_horizontal(grid, job, TranscriptStore(folder))
+        return
     session = f"{context.run_id:x}-{secrets.token_hex(4)}"
-    job = SessionJob(str(context.run_id), session, names[0], names)
-    run_session(grid, job)
+    run_session(grid, SessionJob(str(context.run_id), session, names[0], names))
+
+
+def horizontal_job(
+    names: tuple[str, ...], run: str, configuration: Mapping[str, Any]
+) -> HorizontalJob:
+    """A horizontal run from Flower's flat configuration; the numbers are those of [aggregation].
+
+    Raises:
+        InputError: the run to resume is no run's name.
+    """
+    default = Limits()
+    resume = str(configuration.get("resume", ""))
+    if resume and not RUN_NAME.fullmatch(resume):
+        raise InputError(f"'resume' is '{resume}', which is no run's name")
+    return HorizontalJob(
+        run=resume or run,
+        banks=names,
+        limits=Limits(
+            minimum_banks=int(configuration.get("minimum-clients", default.minimum_banks)),
+            dropouts=int(configuration.get("dropouts", default.dropouts)),
+            sample_share=float(configuration.get("sample-share", default.sample_share)),
+        ),
+        round_seconds=float(configuration.get("round-seconds", 120.0)),
+        resume=bool(resume),
+    )

@@ -20,8 +20,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from clients.app import SIMULATION_FEDERATION, SIMULATION_OUTPUT
 from clients.app import app as client_app
 from clients.example import write_example
-from federation.errors import PartyFailure
-from server.coordinator.app import SessionJob, run_session
+from federation.errors import InputError, PartyFailure
+from server.coordinator.app import SessionJob, horizontal_job, run_session
 from tests.clients.small_sessions import no_thread_left
 
 NODES = {"bank": 11, "platform": 22}
@@ -292,3 +292,14 @@ def test_a_node_does_not_play_another_party(federation: Path) -> None:
     outcome = client_app(message, context).content["outcome"]
     assert outcome["kind"] == "InputError"
     assert not (federation.parent / "platform" / "vault").exists()
+
+
+def test_a_horizontal_run_from_flowers_configuration() -> None:
+    """The flat keys become limits; what is not given takes the defaults."""
+    job = horizontal_job(("a", "b", "c", "d"), "17", {"dropouts": 0, "round-seconds": 30})
+    assert (job.run, job.banks, job.resume) == ("17", ("a", "b", "c", "d"), False)
+    assert (job.limits.minimum_banks, job.limits.dropouts) == (3, 0)
+    assert job.round_seconds == 30
+    assert horizontal_job(("a", "b"), "17", {"resume": "12"}).run == "12"
+    with pytest.raises(InputError, match="no run's name"):
+        horizontal_job(("a", "b"), "17", {"resume": "../12"})
