@@ -21,7 +21,7 @@ from federation.vertical.agreement import introduce
 from federation.vertical.borrowers import BorrowerTable
 from federation.vertical.feature_trainings import FeatureTrainings, Prepared
 from federation.vertical.plan import SessionPlan, check_partners
-from federation.vertical.trainings import map_key
+from federation.vertical.trainings import bin_key
 
 if TYPE_CHECKING:  # torch is imported by a split training only
     from federation.split.feature_party import SplitFeatureFit
@@ -110,8 +110,8 @@ def feature_party_session(
     parts: dict[str, ModelPart | NetworkPart] = {}
     fits: dict[str, FeaturePartyFit | SplitFeatureFit] = {}
     for settings in plan.trainings:
-        key = map_key(settings)
-        if key is not None and key not in prepared:
+        if not isinstance(settings, SplitSettings) and bin_key(settings) not in prepared:
+            key = bin_key(settings)
             prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
@@ -121,14 +121,17 @@ def feature_party_session(
             fit = yield from own.train_split(settings)
             part = fit.part
         else:
-            assert key is not None
-            part, fit = yield from own.train_over_bins(settings, prepared[key])
+            part, fit = yield from own.train_over_bins(settings, prepared[bin_key(settings)])
         yield Send(label_party, "closing", Closing(model_digest=part.digest))
         yield Receive(label_party, "closing")
         parts[settings.name], fits[settings.name] = part, fit
         seconds[f"training '{settings.name}'"] = clock() - started
         started = clock()
-    by_name = {t.name: prepared[key] for t in plan.trainings if (key := map_key(t)) is not None}
+    by_name = {
+        training.name: prepared[bin_key(training)]
+        for training in plan.trainings
+        if not isinstance(training, SplitSettings)
+    }
     return FeatureSessionResult(
         aligned=len(aligned.parts),
         present=int(aligned.present.sum()),

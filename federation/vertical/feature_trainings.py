@@ -24,7 +24,7 @@ from federation.split.part import NetworkPart
 from federation.split.settings import BlindSettings, Sequences, SplitSettings
 from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
 from federation.vertical.plan import TEST, SessionPlan
-from federation.vertical.trainings import Training, map_settings
+from federation.vertical.trainings import OverBins, bin_settings
 
 if TYPE_CHECKING:  # torch is imported by a split training only
     from federation.split.feature_party import SplitFeatureFit
@@ -63,10 +63,9 @@ class FeatureTrainings:
         inside: npt.NDArray[np.bool_] = self.parts != TEST
         return inside
 
-    def prepare(self, training: Training, key: str) -> Generator[Step, object, Prepared]:
+    def prepare(self, training: OverBins, key: str) -> Generator[Step, object, Prepared]:
         """Bins, by way of an encoder in a blind training, and the map."""
-        settings = map_settings(training)
-        assert settings is not None
+        settings = bin_settings(training)
         columns, encoder = self.columns, None
         if isinstance(training, BlindSettings):
             yield Progress("set-up", 0.05, "pre-training the encoder")
@@ -120,11 +119,10 @@ class FeatureTrainings:
         return encoder, embedding_columns(encoder, self.columns)
 
     def train_over_bins(
-        self, training: Training, ready: Prepared
+        self, training: OverBins, ready: Prepared
     ) -> Generator[Step, object, tuple[ModelPart, FeaturePartyFit]]:
         """An additive or blind training, its test scores included."""
-        settings = map_settings(training)
-        assert settings is not None
+        settings = bin_settings(training)
         fit = yield from train(
             ready.block,
             ready.omitted,

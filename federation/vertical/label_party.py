@@ -26,7 +26,7 @@ from federation.vertical.label_trainings import LabelTrainings, Prepared
 from federation.vertical.plan import TEST, TRAINING, SessionPlan
 from federation.vertical.trainings import (
     Training,
-    map_key,
+    bin_key,
     map_settings,
     total_features,
 )
@@ -147,8 +147,8 @@ def label_party_session(
     prepared: dict[str, Prepared] = {}
     results = []
     for settings in plan.trainings:
-        key = map_key(settings)
-        if key is not None and key not in prepared:
+        if not isinstance(settings, SplitSettings) and bin_key(settings) not in prepared:
+            key = bin_key(settings)
             prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
@@ -158,8 +158,8 @@ def label_party_session(
             fit = yield from own.train_split(settings)
             part, test_scores = fit.part, fit.test_scores
         else:
-            assert key is not None
-            fit, part, test_scores = yield from own.train_over_bins(settings, prepared[key])
+            ready = prepared[bin_key(settings)]
+            fit, part, test_scores = yield from own.train_over_bins(settings, ready)
         digests = yield from _close_training(partners, plan.label_party, part.digest)
         results.append(TrainingResult(settings, fit, part, digests, test_scores, clock() - started))
         seconds[f"training '{settings.name}'"] = results[-1].seconds

@@ -24,7 +24,8 @@ from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.borrowers import BinnedRows, most_exact_sums
 from federation.vertical.plan import TEST, VALIDATION, SessionPlan
 from federation.vertical.trainings import (
-    Training,
+    OverBins,
+    bin_settings,
     map_settings,
     partner_features,
     total_features,
@@ -71,10 +72,9 @@ class LabelTrainings:
         inside: npt.NDArray[np.bool_] = self.parts != TEST
         return inside
 
-    def prepare(self, training: Training, key: str) -> Generator[Step, object, Prepared]:
+    def prepare(self, training: OverBins, key: str) -> Generator[Step, object, Prepared]:
         """Bin the own features and set a map up with every partner."""
-        settings = map_settings(training)
-        assert settings is not None
+        settings = bin_settings(training)
         scheme = scheme_for(len(self.labels))
         if scheme != "lattice":
             words = f"{len(self.labels)} borrowers to train on are too few for the lattice map"
@@ -109,7 +109,7 @@ class LabelTrainings:
         yield Progress("set-up", 1.0, f"{sum(map_rows.values())} bins of partners are ready")
         return Prepared(binned, block, maps, map_rows)
 
-    def _check_offer(self, training: Training, key: str, party: str, offer: MapOffer) -> None:
+    def _check_offer(self, training: OverBins, key: str, party: str, offer: MapOffer) -> None:
         # The label noise is calibrated to the features that a partner declared.
         most = partner_features(training, self.features[party])
         if offer.features > most:
@@ -126,11 +126,10 @@ class LabelTrainings:
             )
 
     def train_over_bins(
-        self, training: Training, ready: Prepared
+        self, training: OverBins, ready: Prepared
     ) -> Generator[Step, object, tuple[LabelPartyFit, ModelPart, Vector]]:
         """An additive or blind training; returns fit, part and test scores."""
-        settings = map_settings(training)
-        assert settings is not None
+        settings = bin_settings(training)
         plan, partners = self.plan, self.plan.feature_parties
         places = self.rows[self.fit]
         fit = yield from train(

@@ -15,6 +15,7 @@ from federation.privacy.zcdp import rho_for
 from federation.split.settings import BlindSettings, SplitSettings
 
 Training = AdditiveSettings | SplitSettings | BlindSettings
+OverBins = AdditiveSettings | BlindSettings
 ADDITIVE, SPLIT, BLIND = "additive", "split", "blind"
 KINDS = (ADDITIVE, SPLIT, BLIND)
 
@@ -54,23 +55,28 @@ def training_from_json(values: Mapping[str, Any]) -> Training:
     return AdditiveSettings.from_json({k: v for k, v in values.items() if k != "kind"})
 
 
+def bin_settings(training: OverBins) -> AdditiveSettings:
+    """Settings of a training's model over bins."""
+    return training.additive if isinstance(training, BlindSettings) else training
+
+
 def map_settings(training: Training) -> AdditiveSettings | None:
     """Settings of a training's model over bins; None for a split training."""
-    if isinstance(training, BlindSettings):
-        return training.additive
-    return training if isinstance(training, AdditiveSettings) else None
+    return None if isinstance(training, SplitSettings) else bin_settings(training)
 
 
-def map_key(training: Training) -> str | None:
-    """Trainings of one key share bins and private linear maps; None for a split training.
+def bin_key(training: OverBins) -> str:
+    """Trainings of one key share bins and private linear maps.
 
     Every blind training has an encoder, and so bins, of its own.
     """
-    settings = map_settings(training)
-    if settings is None:
-        return None
     own = f"\0{training.name}" if isinstance(training, BlindSettings) else ""
-    return f"{settings.bins}{own}"
+    return f"{bin_settings(training).bins}{own}"
+
+
+def map_key(training: Training) -> str | None:
+    """The key of a training over bins; None for a split training."""
+    return None if isinstance(training, SplitSettings) else bin_key(training)
 
 
 def partner_features(training: Training, declared: int) -> int:
