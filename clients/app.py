@@ -122,9 +122,13 @@ def _horizontal_step(asked: dict[str, Any], order: bytes, context: Context) -> b
 def _log_declined(context: Context, run: str, reply: bytes) -> None:
     """Enter a refusal in the disclosure log, like everything else that leaves."""
     with contextlib.suppress(Exception):  # the refusal's own reason is the one to be told
+        from clients.bank.kept_rows import one_at_a_time
+
         config, party = _identity(context)
-        log_of_run = Vault(config.party(party).manifest.parent / "vault").disclosure_log(run, run)
-        log_of_run.enter(Sent(log_of_run.length, "coordinator", "declined", len(reply)))
+        vault = Vault(config.party(party).manifest.parent / "vault")
+        with one_at_a_time(vault.run_folder(run) / "lock"):
+            log_of_run = vault.disclosure_log(run, run)
+            log_of_run.enter(Sent(log_of_run.length, "coordinator", "declined", len(reply)))
 
 
 def _keep_trace(context: Context) -> None:

@@ -86,9 +86,10 @@ class PartyRun:
         self.table = load_table(job.manifest, now=datetime.now(UTC), split_column=job.split_column)
         self.vault = Vault(job.manifest.path.parent / "vault")
         self._log = self.vault.disclosure_log(job.run, job.session)
-        self._group = open_group(self.table.row_count, job.cores)
         self._dataset = label_name(job.manifest)
         self._refuse_over_budget()
+        # Not before: a refusal leaves no processes behind.
+        self._group = open_group(self.table.row_count, job.cores)
         self.machine: Machine[Any] = Machine(
             party=job.manifest.name,
             session=job.session,

@@ -69,6 +69,21 @@ def locked(path: Path) -> Iterator[ChainFile]:
         os.close(descriptor)
 
 
+@contextmanager
+def unchanging(path: Path) -> Iterator[None]:
+    """Nobody writes a chain meanwhile who holds its lock; a chain that is not there needs none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def written_end(path: Path) -> Head | None:
     """The end of a chain as it was last written down; None where it never was.
 

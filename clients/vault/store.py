@@ -7,7 +7,13 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clients.vault.chain_file import ChainFile, checked_entries, locked, written_end
+from clients.vault.chain_file import (
+    ChainFile,
+    checked_entries,
+    locked,
+    unchanging,
+    written_end,
+)
 from clients.vault.private_files import write_private
 from federation.errors import InputError
 from federation.privacy.events import Event, Unit
@@ -71,9 +77,10 @@ class Vault:
         Raises:
             InputError: the file was changed by hand; says which line.
         """
-        # The end first: an entry that another run makes meanwhile comes before its new end.
-        end = written_end(self._ledger_end_path)
-        return checked_entries(ChainFile(self.ledger_path), end)
+        # Or entries that another run makes meanwhile would look like ones made by hand.
+        with unchanging(self.ledger_path):
+            end = written_end(self._ledger_end_path)
+            return checked_entries(ChainFile(self.ledger_path), end)
 
     def expenditures(self, unit: Unit, dataset: str) -> tuple[Expenditure, ...]:
         """What was spent of one data set so far, for one unit of privacy.

@@ -51,19 +51,14 @@ class SecureSumClient(KeyedClient):
         """
         self._bound = bound
 
-    def contribute(self, step: int, participants: Sequence[str], slots: Words) -> Contribution:
-        """Mask and encrypt one vector; each step takes one.
-
-        Args:
-            step: prepared by all participants.
-            participants: between whom the pairwise masks run, this client among them.
-            slots: (n,) below the cipher's modulus.
+    def check_step(self, step: int, participants: Sequence[str]) -> list[str]:
+        """The participants, sorted, if this client may contribute to a step with them.
 
         Raises:
             ProtocolError: too few participants, one without preparation, or a second vector.
         """
-        state, roster, kept = self._state, self._agreed, self._prepared(step)
-        present = require_names(participants, roster.keys, "the participants of a step")
+        state, kept = self._state, self._prepared(step)
+        present = require_names(participants, self._agreed.keys, "the participants of a step")
         if state.party not in present:
             raise ProtocolError(f"{state.party} was asked for a vector that it has no part in")
         if len(present) < state.minimum:
@@ -76,6 +71,21 @@ class SecureSumClient(KeyedClient):
         unprepared = [name for name in present if name not in kept.held]
         if unprepared:
             raise ProtocolError(f"step {step} was not prepared by {', '.join(unprepared)}")
+        return list(present)
+
+    def contribute(self, step: int, participants: Sequence[str], slots: Words) -> Contribution:
+        """Mask and encrypt one vector; each step takes one.
+
+        Args:
+            step: prepared by all participants.
+            participants: between whom the pairwise masks run, this client among them.
+            slots: (n,) below the cipher's modulus.
+
+        Raises:
+            ProtocolError: too few participants, one without preparation, or a second vector.
+        """
+        present = self.check_step(step, participants)
+        state, roster, kept = self._state, self._agreed, self._prepared(step)
         cipher = self.cipher
         if slots.dtype != np.uint64 or slots.ndim != 1 or slots.size == 0:
             raise ValueError("slots must be a vector of uint64")

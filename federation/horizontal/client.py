@@ -192,6 +192,8 @@ class HorizontalBank:
         never_sampled = state.phase != UPDATE or self.plan.client_epsilon is not None
         if not body.participants or (body.sampled and never_sampled):
             return NeedEveryone(step=body.step, phase=state.phase)
+        # Before anything is computed, and entered in the ledger, for a step that can't be.
+        secure_sum.check_step(body.step, list(body.participants))
         slots = self._contributor.slots(state, secure_sum)
         common = common_digest(state)
         secure_sum.bind(common.encode())

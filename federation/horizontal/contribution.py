@@ -37,6 +37,7 @@ from federation.privacy import (
     Exact,
     SampledGaussian,
     Unit,
+    check_target,
     noise_multiplier_for,
 )
 
@@ -80,6 +81,13 @@ class Contributor:
         """
         _, labels = self.rows.part(TRAINING)
         check_trainable(labels, self.plan.settings)
+        if self.plan.settings.record_epsilon is not None:
+            check_target(
+                self.plan.settings.record_epsilon, self.plan.settings.record_delta, len(labels)
+            )
+        if self.plan.client_epsilon is not None:
+            banks = len(self.plan.banks)
+            check_target(self.plan.client_epsilon, self.plan.client_delta, banks, "banks")
 
     def planned_events(self, noise_multiplier: float) -> list[tuple[Event, Unit]]:
         """The privacy events of the whole run, if it takes all its rounds.

@@ -13,13 +13,14 @@ _SMALLEST_MULTIPLIER, _LARGEST_MULTIPLIER = 0.05, 1e4
 _LARGEST_SIGMA = 1 << 24
 
 
-def check_target(epsilon: float, delta: float, count: int) -> None:
+def check_target(epsilon: float, delta: float, count: int, units: str = "records") -> None:
     """Refuse an ε or a δ that promises nothing.
 
     Args:
         epsilon: positive.
         delta: positive, and below 1/count: at 1/count, publishing one of the units would pass.
         count: how many units of privacy the data holds.
+        units: what they are, in words.
 
     Raises:
         InputError: names the value and what would be right.
@@ -30,7 +31,7 @@ def check_target(epsilon: float, delta: float, count: int) -> None:
         raise InputError(f"δ is {delta:g}; a positive number is right")
     if count < 1 or delta >= 1 / count:
         raise InputError(
-            f"δ is {delta:g} for {count:,} records; less than 1/{count:,} = "
+            f"δ is {delta:g} for {count:,} {units}; less than 1/{count:,} = "
             f"{1 / max(count, 1):.2g} is right"
         )
 

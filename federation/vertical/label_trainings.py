@@ -16,6 +16,7 @@ from federation.additive.model_part import ModelPart
 from federation.additive.settings import AdditiveSettings
 from federation.errors import ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
+from federation.privacy.calibration import check_target
 from federation.proto.session_pb2 import HintBlock, MapOffer
 from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
 from federation.schema import FeatureColumn
@@ -65,6 +66,17 @@ class LabelTrainings:
     features: Mapping[str, int]
     noise_bound: int
     run: str
+
+    def __post_init__(self) -> None:
+        """Refuse a δ at which some borrower's label could be given away whole.
+
+        Raises:
+            InputError: it is not below one over the borrowers of the fit.
+        """
+        for training in self.plan.trainings:
+            if training.label_epsilon is not None:
+                epsilon, delta = training.label_epsilon, training.label_delta
+                check_target(epsilon, delta, len(self.labels), "labels")
 
     @property
     def fit(self) -> npt.NDArray[np.bool_]:

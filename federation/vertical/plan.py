@@ -200,6 +200,8 @@ class SessionPlan:
                 trainings=tuple(map(training_from_json, content["trainings"])),
             )
             noise_bound = int(content["noise_bound"])
+        except RecursionError as error:
+            raise ProtocolError("the session plan can't be read: nested too deeply") from error
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ProtocolError(f"the session plan can't be read: {error!r}") from error
         except InputError as error:

@@ -184,6 +184,8 @@ def _check_plan(body: Plan, part: ModelPart | NetworkPart, party: str) -> Alignm
         asked = content["prediction"]
         mode = content["alignment"]
         model = (str(asked["model_session"]), str(asked["training"]))
+    except RecursionError as error:
+        raise ProtocolError("the prediction plan can't be read: nested too deeply") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"the prediction plan can't be read: {error!r}") from error
     if model != (part.session, part.training):

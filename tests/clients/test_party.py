@@ -173,6 +173,18 @@ def test_the_budget_is_a_hard_stop(tmp_path: Path) -> None:
     assert files_below(tmp_path) == before
 
 
+def test_a_run_that_the_budget_refuses_leaves_no_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes would hold the alignment key, and nobody would close them."""
+    opened: list[int] = []
+    monkeypatch.setattr("clients.party.open_group", lambda ids, cores: opened.append(ids))
+    config = federation(tmp_path / "f", "epsilon_budget = 0.5\n")
+    with pytest.raises(InputError, match="privacy.epsilon_budget is 0.5"):
+        start_all(config, "run-1", [NOISY])
+    assert opened == []
+
+
 def test_two_runs_at_once_cannot_both_take_what_is_left(tmp_path: Path) -> None:
     """The second one finds the budget spent when it asks, and stops before its sums leave."""
     config = federation(tmp_path / "f", "epsilon_budget = 1.2\n")

@@ -15,7 +15,9 @@ from clients.prediction import PredictionJob, PredictionRun
 from clients.sources import load_table
 from clients.vault import load_part
 from federation.errors import InputError, ProtocolError
+from federation.proto.session_pb2 import Plan
 from federation.session.in_process import run_in_process
+from federation.session.wire import encode
 from tests.clients.example_runs import run_all
 
 MODES = ("inner", "label-left")
@@ -120,6 +122,16 @@ def test_a_plan_without_an_agreed_partner_is_refused(trained: FederationConfig) 
     }
     with pytest.raises(ProtocolError, match="this party agreed to platform, telecom"):
         run_in_process({name: party.machine for name, party in runs.items()})
+
+
+def test_a_plan_that_is_nested_without_end_is_refused(trained: FederationConfig) -> None:
+    """Python's parser gives up on it with an error of its own."""
+    party = PredictionRun(job(trained, "platform", "nested", "inner"))
+    list(party.machine.start())
+    plan = Plan(protocol_version=1, plan_json="[" * 200_000)
+    frame = encode("nested-session", "bank", "platform", 0, "plan", plan)
+    with pytest.raises(ProtocolError, match="the prediction plan can't be read: nested too"):
+        list(party.machine.receive(frame))
 
 
 def test_borrowers_to_score_need_no_label(trained: FederationConfig, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.vault import ChainFile, Vault, load_part, save_part, write_private
+from clients.vault import ChainFile, Vault, load_part, save_part, store, write_private
+from clients.vault.chain_file import written_end
 from federation.additive.model_part import ModelPart
 from federation.errors import InputError
 from federation.privacy.events import (
@@ -20,6 +21,7 @@ from federation.privacy.events import (
     RandomisedResponse,
 )
 from federation.privacy.zcdp import epsilon_of
+from federation.record_chain import Head
 from federation.session.machine import Sent
 
 DELTA = 1e-5
@@ -106,6 +108,31 @@ def test_two_runs_at_once_cannot_overspend_the_budget(vault: Vault) -> None:
         thread.join()
     assert len(vault.expenditures(LABEL, "labels")) == 3
     assert len(refused) == 9
+
+
+def test_entries_that_another_run_makes_meanwhile_are_no_tampering(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the ledger and its end are read, nobody writes either."""
+    vault.enter_event(RELEASE, LABEL, "labels", "run-1", WHAT, None, DELTA)
+    others: list[threading.Thread] = []
+
+    def enter_twice() -> None:
+        for _ in range(2):
+            Vault(vault.home).enter_event(RELEASE, LABEL, "labels", "run-2", WHAT, None, DELTA)
+
+    def end_and_then_others(path: Path) -> Head | None:
+        end = written_end(path)
+        if not others:
+            others.append(threading.Thread(target=enter_twice))
+            others[0].start()
+            others[0].join(0.3)
+        return end
+
+    monkeypatch.setattr(store, "written_end", end_and_then_others)
+    assert len(vault.ledger()) == 1
+    others[0].join()
+    assert len(vault.ledger()) == 3
 
 
 @pytest.mark.parametrize("line", range(4))

@@ -33,6 +33,7 @@ from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 from federation.session.in_process import run_in_process
 from federation.session.machine import Machine, Receive, Send
 from federation.session.wire import decode, pack_array
+from federation.split.settings import SplitSettings
 from federation.vertical import (
     LabelSessionResult,
     SessionPlan,
@@ -584,6 +585,23 @@ def test_a_plan_with_anything_in_it_is_taken_or_refused(name: str, value: object
         return
     assert plan.session == "s1"
     assert noise_bound >= 0
+
+
+def test_a_plan_that_is_nested_without_end_is_refused() -> None:
+    """Python's parser gives up on it with an error of its own."""
+    with pytest.raises(ProtocolError, match="the session plan can't be read: nested too deeply"):
+        SessionPlan.from_json("[" * 200_000, "s1", "platform")
+
+
+@pytest.mark.parametrize("kind", [AdditiveSettings, SplitSettings])
+def test_a_delta_at_which_a_label_could_be_given_away_is_refused(
+    kind: type[AdditiveSettings] | type[SplitSettings],
+) -> None:
+    """Before any sum of labels leaves: δ must be below one over the borrowers of the fit."""
+    tables = population(300, PARTNERS[:1])
+    training = kind(label_epsilon=1.0, label_delta=0.01)
+    with pytest.raises(InputError, match=r"^δ is 0\.01 for 240 labels; less than 1/240 = 0\.0042"):
+        run(tables, [training])
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "", ".", "x" * 65, "a\nb"])

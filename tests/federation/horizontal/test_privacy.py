@@ -10,12 +10,22 @@ import pytest
 import torch
 
 from federation.aggregation import SecureSumClient
-from federation.errors import InputError, PartyFailure
+from federation.errors import InputError, PartyFailure, ProtocolError
 from federation.horizontal.client_noise import ClientNoise
+from federation.horizontal.contribution import Contributor
 from federation.horizontal.server import Limits
 from federation.privacy import CLIENT, RECORD, Event, Exact, PrivacyHistory, Unit, check_run
 from federation.proto.horizontal_pb2 import Order
-from tests.federation.horizontal.banks import FIVE, Answer, Drive, at, plan_of, silent, step_of
+from tests.federation.horizontal.banks import (
+    FIVE,
+    Answer,
+    Drive,
+    at,
+    plan_of,
+    rows_of,
+    silent,
+    step_of,
+)
 
 torch.set_num_threads(1)
 
@@ -72,6 +82,28 @@ def test_a_budget_that_is_too_small_stops_the_run_before_anything_leaves() -> No
         drive.bank("ash").answer(
             Order(protocol_version=1, run="run-1", bank="ash", join={}).SerializeToString()
         )
+
+
+@pytest.mark.parametrize(
+    ("names", "privacy", "sentence"),
+    [
+        (FIVE, {"record_epsilon": 1.0, "record_delta": 1 / 236}, "for 236 records; less than"),
+        (
+            tuple(f"bank {number}" for number in range(10, 30)),
+            {"client_epsilon": 1.0, "client_delta": 0.05},
+            "for 20 banks; less than 1/20 = 0.05",
+        ),
+    ],
+)
+def test_a_delta_at_which_a_unit_could_be_given_away_is_refused(
+    names: tuple[str, ...], privacy: dict[str, float], sentence: str
+) -> None:
+    """Before the bank joins: δ must be below one over the records, or over the banks."""
+    contributor = Contributor(
+        plan_of(names, **privacy), names[0], lambda: rows_of(names[0]), lambda *_: None
+    )
+    with pytest.raises(InputError, match=sentence):
+        contributor.check()
 
 
 def client_private(**values: object) -> Drive:
@@ -153,3 +185,19 @@ def test_noise_is_drawn_once_a_round() -> None:
     drive.finish()
     assert [unit for _, unit, _ in drive.spent["elm"]] == [CLIENT, RECORD]
     assert (drive.slots[1, "elm"] == drive.slots[2, "elm"]).all()
+
+
+def test_an_order_that_can_not_be_followed_costs_nothing() -> None:
+    """A step with too few banks is refused before a row is looked at or the ledger written."""
+    drive = client_private(rounds=2)
+    drive.run(stop=lambda kept: len(kept.totals) == 1)
+    assert "ash" not in drive.spent
+    order = Order(
+        protocol_version=1,
+        run="run-1",
+        bank="ash",
+        contribute={"step": 40, "participants": ["ash"], "totals": drive.totals},
+    )
+    with pytest.raises(ProtocolError, match="1 participants in step 40"):
+        drive.bank("ash").answer(order.SerializeToString())
+    assert "ash" not in drive.spent

@@ -105,6 +105,8 @@ def test_a_target_that_promises_nothing_is_refused(
     with pytest.raises(InputError, match=f"^{sentence}$"):
         check_target(epsilon, delta, count)
     check_target(1.0, DELTA, 6000)
+    with pytest.raises(InputError, match="^δ is 0.09 for 12 banks; less than 1/12 = 0.083 is"):
+        check_target(1.0, 0.09, 12, "banks")
 
 
 def test_a_target_that_no_noise_reaches_is_refused() -> None:
