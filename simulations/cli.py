@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clients.cli import TopologyName
 from federation.errors import InputError
 from simulations.bench_cli import add_bench
 
@@ -23,13 +24,6 @@ class ModelKind(StrEnum):
 
 
 DEMO_BANKS, DEMO_PARTITION = 4, "iid"
-
-
-class TopologyName(StrEnum):
-    """What the parties share."""
-
-    VERTICAL = "vertical"
-    HORIZONTAL = "horizontal"
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables.")]

@@ -7,7 +7,8 @@ they are about leaves; whole files are written beside and renamed, so that none 
 from clients.vault.chain_file import ChainFile
 from clients.vault.model_files import load_model, load_network, load_part, save_model, save_part
 from clients.vault.private_files import write_private
-from clients.vault.store import RUN_NAME, DisclosureLog, Vault
+from clients.vault.store import DisclosureLog, Vault
+from federation.session.wire import RUN_NAME
 
 __all__ = [
     "RUN_NAME",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,8 +25,7 @@ from federation.privacy.ledger import (
 )
 from federation.record_chain import Entry, Head
 from federation.session.machine import Sent
-
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+from federation.session.wire import RUN_NAME
 
 
 class Vault:

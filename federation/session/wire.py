@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from federation.proto.session_pb2 import Envelope
 PROTOCOL_VERSION = 1
 # Blocks keep every frame far below this; a larger frame is an error or an attack.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
+# The coordinator names runs and sessions; at everybody the names become parts of paths.
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def encode(

@@ -6,7 +6,6 @@ The coordinator proposes trainings by name and knows parties by name; it holds n
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,14 +19,12 @@ from flwr.serverapp import Grid, ServerApp
 from federation.errors import InputError, PartyFailure
 from federation.horizontal.server import Limits
 from federation.proto.relay_pb2 import ProgressNote
+from federation.session.wire import RUN_NAME
 from server.coordinator.horizontal_run import HorizontalJob, run_horizontal
-from server.coordinator.nodes import find_parties, missing
+from server.coordinator.nodes import PARTY_SECONDS, find_parties, missing
 from server.coordinator.relay import Relay
 from server.coordinator.transcript_store import TranscriptStore
 
-PARTY_SECONDS = 60.0
-# A run's name becomes a folder's.
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Longer than any training: a message that is lost costs its session, not the run.
 SESSION_TTL_SECONDS = 24 * 3600.0
 

@@ -16,11 +16,10 @@ from flwr.serverapp import Grid
 
 from federation.errors import PartyFailure
 from federation.horizontal.server import Ask, Keep, Limits, Note, Outcome, coordinate
-from server.coordinator.nodes import find_parties, missing
+from server.coordinator.nodes import PARTY_SECONDS, find_parties, missing
 from server.coordinator.transcript_store import TranscriptStore
 
 POLL_SECONDS = 0.01
-PARTY_SECONDS = 60.0
 FRAME = "frame"
 
 

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 from federation.errors import PartyFailure
 
 POLL_SECONDS = 0.2
+PARTY_SECONDS = 60.0
 
 
 def find_parties(grid: Grid, names: Sequence[str], seconds: float) -> dict[str, int]:
