@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint proto bench clean
+.PHONY: demo test lint proto bench bench-plots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[neural]" --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[neural,sql]" --group dev
 	@touch $@
 
 demo: $(STAMP)  ## train the bank and the platform on the real UCI data
@@ -31,6 +31,9 @@ proto: $(STAMP)  ## regenerate the protobuf code
 
 bench: $(STAMP)  ## the figures of docs/benchmarks.md
 	$(BIN)/veilscore bench all
+
+bench-plots: $(STAMP)  ## draw docs/scaling.png (ten minutes)
+	$(BIN)/veilscore bench plots --folder docs
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

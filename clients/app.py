@@ -21,16 +21,21 @@ from flwr.clientapp import ClientApp
 from clients.channels.stream import StreamChannel, told
 from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun, software, summary_text
+from clients.pins import Identity, identity_of
 from clients.plan import epsilon_budget, session_plan
 from clients.prediction import PredictionJob, PredictionRun
 from clients.vault import RUN_NAME, Vault, write_private
 from federation.errors import InputError, ProtocolError, VeilscoreError
 from federation.horizontal.messages import declined
+from federation.identity import PartyPublicKey
 from federation.session.machine import Sent
+from federation.session.relay_messages import one_line
 
 # Set by whoever runs all parties on one machine; never in a deployment.
 SIMULATION_FEDERATION = "VEILSCORE_SIMULATION_FEDERATION"
 SIMULATION_OUTPUT = "VEILSCORE_SIMULATION_OUTPUT"
+# All parties' public keys as JSON: no party's process opens another's vault, even then.
+SIMULATION_KEYS = "VEILSCORE_SIMULATION_KEYS"
 FRAME = "frame"
 
 app = ClientApp()
@@ -48,6 +53,10 @@ def _identity(context: Context) -> tuple[FederationConfig, str]:
     config = read_federation(Path(str(path)))
     if SIMULATION_OUTPUT in os.environ:
         config = config.with_output(Path(os.environ[SIMULATION_OUTPUT]))
+    if SIMULATION_KEYS in os.environ:
+        handed = json.loads(os.environ[SIMULATION_KEYS])
+        keys = {name: PartyPublicKey.from_text(key, name) for name, key in handed.items()}
+        config = config.with_keys(keys)
     party = context.node_config.get("party")
     if party is None:
         party = config.parties[int(context.node_config["partition-id"])].name
@@ -60,7 +69,7 @@ def party_name(message: Message, context: Context) -> Message:
     try:
         _, party = _identity(context)
     except VeilscoreError as error:  # Flower would tell the coordinator what it says
-        log.error("%s", error)
+        log.error("%s", one_line(str(error)))
         party = ""
     return Message(RecordDict({"party": ConfigRecord({"name": party})}), reply_to=message)
 
@@ -73,7 +82,7 @@ def take_part(message: Message, context: Context) -> Message:
         _take_part(dict(message.content["session"]), context, simulated)
         record = ConfigRecord({"sentence": ""})
     except VeilscoreError as error:
-        log.error("%s", error)
+        log.error("%s", one_line(str(error)))
         record = ConfigRecord({"sentence": told(error, simulated), "kind": type(error).__name__})
     except Exception as error:
         # Flower would tell the coordinator what it says.
@@ -93,7 +102,7 @@ def horizontal_step(message: Message, context: Context) -> Message:
         reply = _horizontal_step(asked, order, context)
     except Exception as error:
         if isinstance(error, VeilscoreError):
-            log.error("%s", error)
+            log.error("%s", one_line(str(error)))
         else:
             log.exception("a step failed")
             _keep_trace(context)
@@ -148,19 +157,25 @@ def _take_part(asked: dict[str, Any], context: Context, simulated: bool) -> None
             raise ProtocolError(f"the coordinator's '{name}' is not a plain name")
     if asked["party"] != party:
         raise InputError(f"the coordinator took this node for '{asked['party']}'; it is '{party}'")
-    channel = StreamChannel(str(asked["address"]), bytes(asked["ticket"]), tell_inputs=simulated)
-    run: PartyRun | PredictionRun
-    if asked["task"] == "predict":
-        run = PredictionRun(_prediction_job(asked, config, party), channel.note)
-    else:
-        run = PartyRun(_training_job(asked, config, party), channel.note)
-    try:
-        channel.run(run.machine, lambda: summary_text(run.finish()))
-    finally:
-        run.close()
+    identity = identity_of(config, party)
+    channel = StreamChannel(
+        str(asked["address"]), identity.key, bytes(asked["certificate"]), tell_inputs=simulated
+    )
+    # Joined before the table is read: that may take longer than others wait for a party to come.
+    with channel.joined(party, str(asked["session"])):
+        run: PartyRun | PredictionRun
+        if asked["task"] == "predict":
+            run = PredictionRun(_prediction_job(asked, config, identity), channel.note)
+        else:
+            run = PartyRun(_training_job(asked, config, identity), channel.note)
+        try:
+            channel.run(run.machine, lambda: summary_text(run.finish()))
+        finally:
+            run.close()
 
 
-def _training_job(asked: dict[str, Any], config: FederationConfig, party: str) -> PartyJob:
+def _training_job(asked: dict[str, Any], config: FederationConfig, identity: Identity) -> PartyJob:
+    party = identity.party
     is_label_party = party == config.label_party.name
     session = str(asked["session"])
     overrides = json.loads(str(asked["trainings"]))
@@ -168,6 +183,7 @@ def _training_job(asked: dict[str, Any], config: FederationConfig, party: str) -
         run=str(asked["run"]),
         session=session,
         manifest=config.manifest_of(party),
+        identity=identity,
         label_party=config.label_party.name,
         output=config.output / str(asked["run"]) / party,
         feature_parties=tuple(entry.name for entry in config.feature_parties),
@@ -184,12 +200,16 @@ def _free_cores(config: FederationConfig) -> int:
     return max(1, len(os.sched_getaffinity(0)) // sharing)
 
 
-def _prediction_job(asked: dict[str, Any], config: FederationConfig, party: str) -> PredictionJob:
+def _prediction_job(
+    asked: dict[str, Any], config: FederationConfig, identity: Identity
+) -> PredictionJob:
+    party = identity.party
     model = config.output / str(asked["model_run"]) / party / f"model-{asked['training']}.json"
     return PredictionJob(
         run=str(asked["run"]),
         session=str(asked["session"]),
         manifest=config.manifest_of(party),
+        identity=identity,
         label_party=config.label_party.name,
         feature_parties=tuple(entry.name for entry in config.feature_parties),
         alignment=config.alignment,

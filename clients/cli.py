@@ -1,4 +1,4 @@
-"""Commands of a party: start a federation, see what left, what was spent, what was learned."""
+"""Commands of a party: start a federation, exchange keys, see what left and what was spent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.command()(init)
     app.command()(disclosures)
+    app.command()(keys)
     app.command()(ledger)
     app.command()(shapes)
 
@@ -54,6 +55,23 @@ def disclosures(
     from clients.disclosure_listing import listing
 
     for line in listing(run, party, as_json):
+        sys.stdout.write(line + "\n")
+
+
+def keys(
+    path: Annotated[
+        Path, typer.Argument(help="Your manifest (prints your key), or a federation file.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+) -> None:
+    """Print the key that other parties pin for you, or all keys that a federation file pins.
+
+    The secret half is made in your vault and stays there. Send the printed line by any way, and
+    compare its fingerprint by another one, such as the telephone.
+    """
+    from clients.key_listing import key_listing
+
+    for line in key_listing(path, as_json):
         sys.stdout.write(line + "\n")
 
 

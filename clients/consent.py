@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clients.cell_values import TextColumn
 from clients.manifest import ConsentSettings, PartyManifest
-from clients.tabular_file import TabularFile
+from clients.tables import Table, open_table, read_columns, require
 from federation.errors import InputError
 from federation.identifiers import normalise_one
 
@@ -62,7 +62,7 @@ def count_consents(states: npt.NDArray[np.uint8]) -> ConsentCount:
 def column_states(
     consent: ConsentSettings,
     texts: dict[str, TextColumn],
-    file: TabularFile,
+    table: Table,
     now: datetime,
 ) -> npt.NDArray[np.uint8]:
     """Return the consent state of every row of a table that holds the consents itself.
@@ -70,7 +70,7 @@ def column_states(
     Args:
         consent: names the columns.
         texts: those columns as read from the table.
-        file: the table, for the error's sentence.
+        table: the table, for the error's sentence.
         now: the run's time, with a time zone.
 
     Raises:
@@ -99,10 +99,10 @@ def column_states(
         states = np.where(states == ConsentState.UNENDED, ConsentState.NONE, states)
     wrong = np.flatnonzero(states < 0)
     if wrong.size:
+        row = table.row_name(int(wrong[0]))
         raise InputError(
-            f"{file.path}, column '{consent.valid_until_column}': {file.row_name(int(wrong[0]))} "
-            "has no date where the end of a consent must be; write 2027-12-31 or "
-            "2027-12-31T18:00:00+00:00"
+            f"{table.place}, column '{consent.valid_until_column}': {row} has no date "
+            "where the end of a consent must be; write 2027-12-31 or 2027-12-31T18:00:00+00:00"
         )
     return states.astype(np.uint8)
 
@@ -110,22 +110,22 @@ def column_states(
 def file_states(
     manifest: PartyManifest, consent: ConsentSettings, identifiers: list[str], now: datetime
 ) -> npt.NDArray[np.uint8]:
-    """Return the consent state of every borrower, from a file with one consent a row.
+    """Return the consent state of every borrower, from a table with one consent a row.
 
     A borrower may have several rows (purposes, renewals); the best one for the purpose counts.
 
     Args:
         manifest: the party's manifest.
-        consent: its consent settings, which name a file.
+        consent: its consent settings, which name a file or database.
         identifiers: the party's normalised ids.
         now: the run's time, with a time zone.
 
     Raises:
-        InputError: the consent file is missing, lacks a column, or has an end that is no date.
+        InputError: the table of consents is missing, lacks a column, or has an end that is no date.
     """
     if consent.file is None:
         raise ValueError("these consents stand in the party's own table")
-    file = TabularFile(consent.file)
+    table = open_table(consent.file)
     columns = [consent.valid_until_column]
     if consent.purpose_column is not None:
         columns.append(consent.purpose_column)
@@ -135,9 +135,9 @@ def file_states(
         ("purpose_column", consent.purpose_column),
     ):
         if column is not None:
-            file.require(column, f"{manifest.path}: [consent] {key}")
-    read = file.read(identifiers=consent.id_column, texts=columns)
-    states = column_states(consent, dict(read.texts), file, now)
+            require(table, column, f"{manifest.path}: [consent] {key}")
+    read = read_columns(table, identifiers=consent.id_column, texts=columns)
+    states = column_states(consent, dict(read.texts), table, now)
     best: dict[str, int] = {}
     for identifier, state in zip(read.identifiers, states.tolist(), strict=True):
         if identifier is not None:

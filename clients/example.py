@@ -43,6 +43,10 @@ simulated = true
 
 # One table a party. Exactly one has role = "label": it holds the outcomes.
 # A manifest is opened by its own party only.
+# Parties on machines of their own pin each other's keys, and compare fingerprints by telephone.
+# Each writes what `veilscore keys MANIFEST` prints at the others into its own copy of this file:
+#     key = "veilscore-key-1:..."
+# Here all manifests lie on one machine, and the keys in the vaults beside them serve.
 [parties.bank]
 role = "label"
 manifest = "bank/manifest.toml"
@@ -83,6 +87,9 @@ path = "borrowers.csv"    # .csv or .parquet, relative to this file
 # separator = ";"         # CSV only; the default is ","
 # decimal = ","           # CSV only; the default is "."
 # encoding = "latin-1"    # CSV only; the default is "utf-8"
+# path = "borrowers"      # instead: a folder of Parquet files, or a pattern: "2026/*.parquet"
+# Instead of path, a database (PostgreSQL, SQLite); its URL stays in an environment variable:
+# kind = "sql", table = "borrowers" and url_env = "BANK_DATABASE_URL", a line each
 
 [ids]
 column = "registration_number"

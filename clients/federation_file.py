@@ -13,6 +13,7 @@
     [parties.platform]
     role = "feature"
     manifest = "platform/manifest.toml"
+    key = "veilscore-key-1:..."      # its public key, pinned (see clients/pins.py)
 
     [split]
     test_share = 0.2
@@ -48,6 +49,8 @@ from clients.manifest import PartyManifest, PartyRole, party_name, read_manifest
 from clients.settings_file import Section, read_toml, suggest
 from federation.alignment import AlignmentMode
 from federation.errors import InputError
+from federation.identity import PartyPublicKey
+from federation.identity.party_key import TEXT_PREFIX
 
 Scalar = str | int | float | bool | tuple[float, ...]
 # A bank that trains with nobody else needs no federation.
@@ -63,11 +66,12 @@ class Topology(StrEnum):
 
 @dataclass(frozen=True)
 class PartyEntry:
-    """A party of the federation: its name, its role, and where its manifest lies."""
+    """A party of the federation: name, role, where its manifest lies, and its pinned key if any."""
 
     name: str
     role: PartyRole
     manifest: Path
+    key: PartyPublicKey | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,11 @@ class FederationConfig:
             f"{suggest(name, (entry.name for entry in self.parties))}"
         )
 
+    def with_keys(self, keys: Mapping[str, PartyPublicKey]) -> FederationConfig:
+        """The same federation, with these keys for parties that the file pins none for."""
+        parties = tuple(replace(p, key=p.key or keys.get(p.name)) for p in self.parties)
+        return replace(self, parties=parties)
+
     def with_output(self, output: Path) -> FederationConfig:
         """The same federation, its runs written elsewhere."""
         return replace(self, output=output)
@@ -223,12 +232,14 @@ def _parties(section: Section, folder: Path, topology: Topology) -> tuple[PartyE
     entries: list[PartyEntry] = []
     for name in section.values:
         party = section.section(name)
-        party.allow("role", "manifest")
+        party.allow("role", "manifest", "key")
+        key = party.optional_text("key", example=f"{TEXT_PREFIX}...")
         entries.append(
             PartyEntry(
                 party_name(section, name) if name else party_name(section, "-"),
                 party.choice("role", PartyRole),
                 folder / party.text("manifest", example=f"{name}/manifest.toml"),
+                PartyPublicKey.from_text(key, f"{party.where} 'key'") if key else None,
             )
         )
     label_parties = [entry for entry in entries if entry.role is PartyRole.LABEL]

@@ -55,6 +55,10 @@ note = "Example federation of three banks with about 1,500 borrowers each"
 simulated = true
 
 # One table a bank, two or more. A manifest is opened by its own bank only.
+# Banks on machines of their own pin each other's keys, and compare fingerprints by telephone.
+# Each writes what `veilscore keys MANIFEST` prints at the others into its own copy of this file:
+#     key = "veilscore-key-1:..."
+# Here all manifests lie on one machine, and the keys in the vaults beside them serve.
 [parties.north]
 role = "label"
 manifest = "north/manifest.toml"
@@ -108,6 +112,8 @@ role = "label"            # every bank knows who defaulted
 
 [source]
 path = "borrowers.csv"    # .csv or .parquet, relative to this file
+# Or a folder of Parquet files, path = "borrowers"; or instead of path a database, whose URL stays
+# in an environment variable: kind = "sql", table = "borrowers", url_env = "BANK_DATABASE_URL"
 
 [ids]
 column = "borrower_id"

@@ -5,7 +5,8 @@ name = "bank"
 role = "label"                   # "label": holds the outcomes; "feature": features only
 
 [source]
-path = "borrowers.csv"           # CSV or Parquet, relative to this file
+path = "borrowers.csv"           # CSV or Parquet, relative to this file; a folder of Parquet files;
+                                 # or a database: see `clients.source_settings`
 
 [ids]
 column = "borrower_id"
@@ -39,11 +40,11 @@ from pathlib import Path
 from clients.feature_declarations import read_features, read_sequences, read_series
 from clients.series import MonthlySequence, Series
 from clients.settings_file import Section, read_toml
+from clients.source_settings import DATABASE_KEYS, FILE_KEYS, Source, is_source, read_source
 from federation.errors import InputError
 from federation.identifiers import IdentifierRule
 from federation.schema import FeatureSpec
 
-SOURCE_FORMATS = (".csv", ".parquet")
 _PARTY_NAME_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -52,21 +53,6 @@ class PartyRole(StrEnum):
 
     LABEL = "label"  # the outcomes, and features of its own
     FEATURE = "feature"  # features only
-
-
-@dataclass(frozen=True)
-class SourceSettings:
-    """A table on disk.
-
-    Attributes:
-        path: a .csv or .parquet file.
-        separator, decimal, encoding: how a CSV file is written; Parquet needs none of them.
-    """
-
-    path: Path
-    separator: str = ","
-    decimal: str = "."
-    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)
@@ -90,8 +76,8 @@ class ConsentSettings:
 
     Attributes:
         purpose: the purpose of this federation; only consents for it count.
-        file: the consent file, or None where the consent stands in the party's own table.
-        id_column: the borrower's id in the consent file.
+        file: the file or database of consents, or None where they stand in the party's own table.
+        id_column: the borrower's id there.
         purpose_column: the purpose of a row's consent; None: all of them are for `purpose`.
         valid_until_column: a date (the consent holds through that day, UTC) or a date with time
             (UTC unless it has an offset).
@@ -99,7 +85,7 @@ class ConsentSettings:
     """
 
     purpose: str
-    file: SourceSettings | None
+    file: Source | None
     id_column: str
     purpose_column: str | None
     valid_until_column: str
@@ -117,7 +103,7 @@ class PartyManifest:
     path: Path
     name: str
     role: PartyRole
-    source: SourceSettings
+    source: Source
     id_column: str
     id_rule: IdentifierRule
     label: LabelSettings | None
@@ -142,18 +128,18 @@ def read_manifest(path: Path | str) -> PartyManifest:
     name = party_name(party, party.text("name", example="bank"))
     role = party.choice("role", PartyRole)
     source_section = top.required_section("source", 'path = "borrowers.csv"')
-    source_section.allow("path", "separator", "decimal", "encoding")
+    source_section.allow("kind", *FILE_KEYS, *DATABASE_KEYS)
     ids = top.required_section("ids", 'column = "borrower_id"')
     ids.allow("column", "rule")
     manifest = PartyManifest(
         path=path,
         name=name,
         role=role,
-        source=_source(source_section, path.parent),
+        source=read_source(source_section, path),
         id_column=ids.text("column", example="borrower_id"),
         id_rule=ids.choice("rule", IdentifierRule, IdentifierRule.STRIP),
         label=_label(top, role),
-        consent=_consent(top.section("consent"), path.parent) if "consent" in top else None,
+        consent=_consent(top.section("consent"), path) if "consent" in top else None,
         features=read_features(top.section("features")),
         series=read_series(top.section("features")),
         sequences=read_sequences(top.section("features")),
@@ -177,33 +163,6 @@ def party_name(section: Section, name: str) -> str:
     )
 
 
-def _source(section: Section, folder: Path) -> SourceSettings:
-    """Read where a table lies and how it is written; other keys are the caller's to allow."""
-    path = folder / section.text("path", example="borrowers.csv")
-    if path.suffix.lower() not in SOURCE_FORMATS:
-        raise section.error(
-            f"has 'path' as a file of type '{path.suffix or 'none'}'; "
-            "it must end in .csv or .parquet"
-        )
-    separator = section.text("separator", ",") if section.values.get("separator") != "\t" else "\t"
-    decimal = section.text("decimal", ".")
-    if len(separator) != 1 or not separator.isascii():
-        raise section.error(f"has 'separator' as '{separator}'; it must be one sign, such as ;")
-    if decimal not in (".", ","):
-        raise section.error(f"has 'decimal' as '{decimal}'; it must be '.' or ','")
-    if decimal == separator:
-        raise section.error("has one sign as both 'separator' and 'decimal'; they must differ")
-    encoding = section.text("encoding", "utf-8", example="utf-8")
-    try:
-        "".encode(encoding)
-    except LookupError:
-        raise section.error(
-            f"has 'encoding' as '{encoding}', which is unknown; write, for example, "
-            "'utf-8' or 'latin-1'"
-        ) from None
-    return SourceSettings(path, separator, decimal, encoding)
-
-
 def _label(top: Section, role: PartyRole) -> LabelSettings | None:
     """Read the outcome column, which the label party must have and no other may."""
     if role is PartyRole.FEATURE:
@@ -221,22 +180,22 @@ def _label(top: Section, role: PartyRole) -> LabelSettings | None:
     return LabelSettings(section.text("column", example="defaulted"), positive, negative)
 
 
-def _consent(section: Section, folder: Path) -> ConsentSettings:
+def _consent(section: Section, manifest: Path) -> ConsentSettings:
     """Read where consents stand and which purpose counts."""
     own = ("purpose", "purpose_column", "valid_until_column", "open_ended")
     purpose = section.text("purpose", example="credit-scoring").strip()
     open_ended = section.flag("open_ended", False)
-    if "path" in section:
-        section.allow("path", "separator", "encoding", "id_column", *own)
+    if is_source(section):
+        section.allow("kind", *FILE_KEYS, *DATABASE_KEYS, "id_column", *own)
         return ConsentSettings(
             purpose,
-            _source(section, folder),
+            read_source(section, manifest),
             section.text("id_column", "id"),
             section.text("purpose_column", "purpose"),
             section.text("valid_until_column", "valid_until"),
             open_ended,
         )
-    section.allow("path", *own)
+    section.allow("kind", "path", *DATABASE_KEYS, *own)
     if "valid_until_column" not in section:
         raise section.error(
             "says neither where a consent's end stands in the party's own table "

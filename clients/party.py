@@ -14,6 +14,7 @@ from typing import Any
 
 from clients.bank.results import keep_results, label_name
 from clients.manifest import PartyManifest
+from clients.pins import Identity
 from clients.sources import load_table
 from clients.vault import Vault, save_model, write_private
 from federation.alignment import GroupWorkers, open_group
@@ -21,6 +22,7 @@ from federation.errors import InputError
 from federation.privacy.events import Unit
 from federation.privacy.history import check_run
 from federation.privacy.ledger import Expenditure
+from federation.sealing import SealedMachine
 from federation.session.machine import Machine, Progress
 from federation.vertical import (
     FeatureSessionResult,
@@ -49,6 +51,7 @@ class PartyJob:
     Attributes:
         run, session: ids.
         manifest: this party's own.
+        identity: its long-term key, and its peers' pinned ones.
         label_party: its name.
         output: this party's folder for what the run leaves (model parts, scores at the label
             party, a copy of the disclosure log).
@@ -56,12 +59,13 @@ class PartyJob:
         plan: at the label party, what it proposes to the others; None at a feature party.
         split_column: at the label party, the column that fixes the split.
         epsilon_budget: at the label party, the hard stop over the labels' history.
-        cores: free for this party's alignment.
+        cores: free for this party's alignment and hints.
     """
 
     run: str
     session: str
     manifest: PartyManifest
+    identity: Identity
     label_party: str
     output: Path
     feature_parties: tuple[str, ...] | None = None
@@ -83,14 +87,19 @@ class PartyRun:
     ) -> None:
         """Read the table and build the machine."""
         self.job = job
-        self.table = load_table(job.manifest, now=datetime.now(UTC), split_column=job.split_column)
+        self.table = load_table(
+            job.manifest,
+            now=datetime.now(UTC),
+            split_column=job.split_column,
+            on_progress=reading(on_progress),
+        )
         self.vault = Vault(job.manifest.path.parent / "vault")
         self._log = self.vault.disclosure_log(job.run, job.session)
         self._dataset = label_name(job.manifest)
         self._refuse_over_budget()
         # Not before: a refusal leaves no processes behind.
         self._group = open_group(self.table.row_count, job.cores)
-        self.machine: Machine[Any] = Machine(
+        machine: Machine[Any] = Machine(
             party=job.manifest.name,
             session=job.session,
             role=self._role(self._group),
@@ -98,14 +107,21 @@ class PartyRun:
             on_progress=on_progress,
             on_release=self._enter_release,
         )
+        self.machine = sealed(machine, job.identity, job.label_party)
 
     def _role(self, group: GroupWorkers) -> Any:
         job = self.job
+        store = self.vault.kept.among(job.identity.federation)
         if job.manifest.name == job.label_party:
             if job.plan is None:
                 raise InputError(f"the label party '{job.label_party}' was given no plan")
             return label_party_session(
-                self.table, job.plan, group, job.run, sequences=job.manifest.sequences
+                self.table,
+                job.plan,
+                group,
+                job.run,
+                sequences=job.manifest.sequences,
+                store=store,
             )
         return feature_party_session(
             self.table,
@@ -116,6 +132,9 @@ class PartyRun:
             software(),
             partners=job.feature_parties,
             sequences=job.manifest.sequences,
+            voucher=job.identity.voucher,
+            store=store,
+            cores=job.cores,
         )
 
     def _refuse_over_budget(self) -> None:
@@ -180,6 +199,19 @@ class PartyRun:
             "label_party_ids": result.label_party_ids,
             "max_bins": dict(result.max_bins),
         }
+
+
+def reading(on_progress: Callable[[Progress], None]) -> Callable[[int], None]:
+    """Shows how many rows of the own table have been read."""
+    return lambda rows: on_progress(Progress("reading", 0.0, f"{rows:,} rows read"))
+
+
+def sealed(machine: Machine[Any], identity: Identity, label_party: str) -> SealedMachine:
+    """The machine, sealed towards the peers it speaks with: the label party with every other."""
+    pins = dict(identity.pins)
+    if machine.party != label_party:
+        pins = {label_party: pins[label_party]}
+    return SealedMachine(machine, identity.key, pins, opens=machine.party == label_party)
 
 
 def summary_text(summary: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from clients.manifest import PartyManifest
-from clients.party import software
+from clients.party import reading, sealed, software
+from clients.pins import Identity
 from clients.sources import load_table
 from clients.vault import Vault, load_model, write_private
 from federation.alignment import AlignmentMode, open_group
@@ -35,6 +36,7 @@ class PredictionJob:
     Attributes:
         run, session: ids of this prediction.
         manifest: this party's own; its table holds the borrowers to score.
+        identity: its long-term key, and its peers' pinned ones.
         label_party, feature_parties: names.
         alignment: 'inner' or 'label-left'.
         model: this party's model part, 'model-….json'; a network's lies beside it.
@@ -45,6 +47,7 @@ class PredictionJob:
     run: str
     session: str
     manifest: PartyManifest
+    identity: Identity
     label_party: str
     feature_parties: tuple[str, ...]
     alignment: AlignmentMode
@@ -64,7 +67,8 @@ class PredictionRun:
         party = job.manifest.name
         part, encoder = load_model(job.model)
         # Borrowers to score have no outcome yet: the label column need not be there.
-        self.table = load_table(replace(job.manifest, label=None), now=datetime.now(UTC))
+        unlabelled = replace(job.manifest, label=None)
+        self.table = load_table(unlabelled, now=datetime.now(UTC), on_progress=reading(on_progress))
         self._group = open_group(self.table.row_count, job.cores)
         vault = Vault(job.manifest.path.parent / "vault")
         self._log_path = vault.disclosures_path(job.run)
@@ -91,10 +95,12 @@ class PredictionRun:
                 software(),
                 job.feature_parties,
                 encoder,
+                job.identity.voucher,
             )
-        self.machine: Machine[Any] = Machine(
+        machine: Machine[Any] = Machine(
             party, job.session, role, on_sent=log.enter, on_progress=on_progress
         )
+        self.machine = sealed(machine, job.identity, job.label_party)
 
     def close(self) -> None:
         """Let the id-blinding processes go."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -15,7 +15,7 @@ from clients.consent import column_states, count_consents, file_states
 from clients.manifest import LabelSettings, PartyManifest
 from clients.series import summarise
 from clients.settings_file import suggest
-from clients.tabular_file import TabularColumns, TabularFile
+from clients.tables import Columns, Table, open_table, read_columns, require
 from federation.alignment import ABSENT_ROW
 from federation.errors import InputError
 from federation.identifiers import normalise
@@ -40,7 +40,7 @@ class SplitPart(IntEnum):
 
 @dataclass(frozen=True)
 class PartyTable:
-    """One party's rows, in the order of its own source.
+    """One party's rows, in the order of its own source; those of a database by id.
 
     Attributes:
         party: the party's name.
@@ -87,69 +87,80 @@ class PartyTable:
 
 
 def load_table(
-    manifest: PartyManifest, *, now: datetime, split_column: str | None = None
+    manifest: PartyManifest,
+    *,
+    now: datetime,
+    split_column: str | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> PartyTable:
-    """Read a party's table as its manifest describes it.
+    """Read a party's table as its manifest describes it: a file, a folder of files, a database.
+
+    The source may be larger than memory: only the declared columns are kept. A database gives its
+    rows in any order, so that these are sorted by id: a split by seed is the same in every run.
 
     Args:
         manifest: the party's own manifest.
         now: the run's time, with a time zone; a consent must hold at it.
         split_column: a column with train, validation or test in every row; the label party's
             where the federation fixes the split by a column, None otherwise.
+        on_progress: told the number of rows read so far, every few thousand rows.
 
     Raises:
-        InputError: a file or column is missing, an id is missing or twice there, a value is not
-            what the manifest says, or no row has a valid consent.
+        InputError: a file, database, table or column is missing or can't be read, an id is missing
+            or twice there, a value is not what the manifest says, or no row has a valid consent.
         NothingToLearn: the label has one class.
     """
     if now.tzinfo is None:
         raise ValueError("the run's time needs a time zone")
-    file = TabularFile(manifest.source)
-    texts = _require_columns(file, manifest, split_column)
+    table = open_table(manifest.source)
+    texts = _require_columns(table, manifest, split_column)
     numeric = [spec for spec in manifest.features if spec.kind is FeatureKind.NUMERIC]
-    read = file.read(
+    read = read_columns(
+        table,
         identifiers=manifest.id_column,
         texts=texts,
         numbers={spec.name: spec.missing_codes for spec in numeric},
+        on_progress=on_progress,
     )
     if not read.row_count:
-        raise InputError(f"{file.path}: has a header and no row; it needs a row a borrower")
+        raise InputError(f"{table.place}: has columns and no row; it needs a row a borrower")
     identifiers = normalise(
         read.identifiers,
         manifest.id_rule,
-        source=f"{file.path}, column '{manifest.id_column}'",
-        row_name=file.row_name,
+        source=f"{table.place}, column '{manifest.id_column}'",
+        row_name=table.row_name,
     )
     for spec in numeric:
-        _check_range(spec, read.numbers[spec.name], file)
-    label = _label(manifest.label, read, file) if manifest.label else None
-    split = _split(split_column, read, file) if split_column else None
-    kept, notes = _consented(manifest, read, file, identifiers, now)
+        _check_range(spec, read.numbers[spec.name], table)
+    label = _label(manifest.label, read, table) if manifest.label else None
+    split = _split(split_column, read, table) if split_column else None
+    kept, notes = _consented(manifest, read, table, identifiers, now)
     features = [_feature(spec, read) for spec in manifest.features]
     features += summarise(features, manifest.series)
+    if not table.keeps_order:
+        rows = range(len(identifiers)) if kept is None else kept.tolist()
+        kept = np.array(sorted(rows, key=identifiers.__getitem__), dtype=np.int64)
     if kept is not None:
         identifiers = [identifiers[row] for row in kept.tolist()]
         features = [FeatureColumn(c.spec, c.values[kept], c.present[kept]) for c in features]
         label = label[kept] if label is not None else None
         split = split[kept] if split is not None else None
     if label is not None and manifest.label is not None:
-        _refuse_one_class(manifest.label, label, file)
+        _refuse_one_class(manifest.label, label, table)
     return PartyTable(
         manifest.name, tuple(identifiers), tuple(features), label, split, tuple(notes)
     )
 
 
-def _require_columns(
-    file: TabularFile, manifest: PartyManifest, split_column: str | None
-) -> list[str]:
-    """Check that the file has all columns; return those that are read as text."""
-    file.require(manifest.id_column, f"{manifest.path}: [ids] column")
+def _require_columns(table: Table, manifest: PartyManifest, split_column: str | None) -> list[str]:
+    """Check that the table has all columns; return those that are read as text."""
+    require(table, manifest.id_column, f"{manifest.path}: [ids] column")
     texts: list[str] = []
     if manifest.label:
-        file.require(manifest.label.column, f"{manifest.path}: [label] column")
+        require(table, manifest.label.column, f"{manifest.path}: [label] column")
         texts.append(manifest.label.column)
     if split_column:
-        file.require(split_column, "[split] column of the federation file")
+        require(table, split_column, "[split] column of the federation file")
         if split_column in {manifest.id_column, *(spec.name for spec in manifest.features)} or (
             split_column in texts
         ):
@@ -164,15 +175,15 @@ def _require_columns(
             ("purpose_column", manifest.consent.purpose_column),
         ):
             if column is not None:
-                file.require(column, f"{manifest.path}: [consent] {key}")
+                require(table, column, f"{manifest.path}: [consent] {key}")
                 texts.append(column)
     for spec in manifest.features:
-        file.require(spec.name, f"{manifest.path}: a column of [features]")
+        require(table, spec.name, f"{manifest.path}: a column of [features]")
     texts.extend(s.name for s in manifest.features if s.kind is FeatureKind.CATEGORICAL)
     return texts
 
 
-def _feature(spec: FeatureSpec, read: TabularColumns) -> FeatureColumn:
+def _feature(spec: FeatureSpec, read: Columns) -> FeatureColumn:
     """Return one feature's values; declared codes become missing."""
     present = np.ones(read.row_count, dtype=np.bool_)
     if spec.kind is FeatureKind.NUMERIC:
@@ -184,7 +195,7 @@ def _feature(spec: FeatureSpec, read: TabularColumns) -> FeatureColumn:
     return FeatureColumn(spec, lookup[column.index], present)
 
 
-def _check_range(spec: FeatureSpec, values: npt.NDArray[np.float64], file: TabularFile) -> None:
+def _check_range(spec: FeatureSpec, values: npt.NDArray[np.float64], table: Table) -> None:
     """Refuse a value outside the declared range; NaN is in every range."""
     for limit, wrong, side in (
         (spec.minimum, values < (spec.minimum if spec.minimum is not None else -np.inf), "below"),
@@ -195,22 +206,20 @@ def _check_range(spec: FeatureSpec, values: npt.NDArray[np.float64], file: Tabul
             bound = "minimum" if side == "below" else "maximum"
             others = f" (and {rows.size - 1} more rows)" if rows.size > 1 else ""
             raise InputError(
-                f"{file.path}, column '{spec.name}': {file.row_name(int(rows[0]))}{others} lies "
+                f"{table.place}, column '{spec.name}': {table.row_name(int(rows[0]))}{others} lies "
                 f"{side} the {bound} {limit:g} of the manifest; correct the value, widen the "
                 "range, or list the value under 'missing' if it is a code"
             )
 
 
-def _label(
-    settings: LabelSettings, read: TabularColumns, file: TabularFile
-) -> npt.NDArray[np.uint8]:
+def _label(settings: LabelSettings, read: Columns, table: Table) -> npt.NDArray[np.uint8]:
     """Return 1 for default and 0 for repaid."""
     column = read.texts[settings.column]
-    where = f"{file.path}, column '{settings.column}'"
+    where = f"{table.place}, column '{settings.column}'"
     missing = np.flatnonzero(column.index < 0)
     if missing.size:
         raise InputError(
-            f"{where}: {file.row_name(int(missing[0]))} has no label; a borrower whose outcome "
+            f"{where}: {table.row_name(int(missing[0]))} has no label; a borrower whose outcome "
             "is not known yet must be left out"
         )
     positive = _canonical(settings.positive)
@@ -225,16 +234,14 @@ def _label(
     if unexpected:
         row = _first_row(column, unexpected)
         raise InputError(
-            f"{where}: {file.row_name(row)} has a label that is neither 'positive' nor "
+            f"{where}: {table.row_name(row)} has a label that is neither 'positive' nor "
             "'negative' of the manifest; correct it or list it"
         )
     is_positive = np.array([text in positive for text in column.distinct], dtype=np.uint8)
     return is_positive[column.index]
 
 
-def _refuse_one_class(
-    settings: LabelSettings, label: npt.NDArray[np.uint8], file: TabularFile
-) -> None:
+def _refuse_one_class(settings: LabelSettings, label: npt.NDArray[np.uint8], table: Table) -> None:
     """Refuse outcomes that are all alike: nothing can be learned from them."""
     defaults = int(label.sum())
     if 0 < defaults < len(label):
@@ -244,12 +251,12 @@ def _refuse_one_class(
     if not defaults:
         what = f"none of {len(label)} rows is positive ({shown})"
     raise NothingToLearn(
-        f"{file.path}, column '{settings.column}': the label has one class, {what}; it needs "
+        f"{table.place}, column '{settings.column}': the label has one class, {what}; it needs "
         "defaults and repaid loans, so check 'positive' in [label] of the manifest"
     )
 
 
-def _split(name: str, read: TabularColumns, file: TabularFile) -> npt.NDArray[np.uint8]:
+def _split(name: str, read: Columns, table: Table) -> npt.NDArray[np.uint8]:
     """Return a `SplitPart` a row."""
     column = read.texts[name]
     names = [part.name.lower() for part in SplitPart]
@@ -258,7 +265,7 @@ def _split(name: str, read: TabularColumns, file: TabularFile) -> npt.NDArray[np
         row = _first_row(column, wrong)
         hint = suggest(wrong[0], names) if wrong else "write train, validation or test"
         raise InputError(
-            f"{file.path}, column '{name}': {file.row_name(row)} is not train, validation or "
+            f"{table.place}, column '{name}': {table.row_name(row)} is not train, validation or "
             f"test; {hint}"
         )
     parts = np.array([names.index(text.casefold()) for text in column.distinct], dtype=np.uint8)
@@ -266,7 +273,7 @@ def _split(name: str, read: TabularColumns, file: TabularFile) -> npt.NDArray[np
     for part in (SplitPart.TRAIN, SplitPart.TEST):
         if not (split == part).any():
             raise InputError(
-                f"{file.path}, column '{name}': has no row with {part.name.lower()}; a split "
+                f"{table.place}, column '{name}': has no row with {part.name.lower()}; a split "
                 "needs rows to train on and rows to test on"
             )
     return split
@@ -274,8 +281,8 @@ def _split(name: str, read: TabularColumns, file: TabularFile) -> npt.NDArray[np
 
 def _consented(
     manifest: PartyManifest,
-    read: TabularColumns,
-    file: TabularFile,
+    read: Columns,
+    table: Table,
     identifiers: list[str],
     now: datetime,
 ) -> tuple[npt.NDArray[np.int64] | None, list[str]]:
@@ -284,15 +291,15 @@ def _consented(
     if consent is None:
         return None, []
     if consent.file is None:
-        states = column_states(consent, dict(read.texts), file, now)
+        states = column_states(consent, dict(read.texts), table, now)
     else:
         states = file_states(manifest, consent, identifiers, now)
     count = count_consents(states)
     if not count.valid:
-        where = consent.file.path if consent.file else file.path
+        where = consent.file.place if consent.file else table.place
         time = now.astimezone(UTC).isoformat(timespec="seconds")
         raise InputError(
-            f"{where}: no row of {file.path} has a consent for the purpose '{consent.purpose}' "
+            f"{where}: no row of {table.place} has a consent for the purpose '{consent.purpose}' "
             f"that holds at {time} ({count.reasons()}); renew the consents, or correct "
             "'purpose' and the columns under [consent]"
         )

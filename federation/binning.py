@@ -9,6 +9,7 @@ fullest bin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from federation.schema import FeatureColumn, FeatureKind
 
 Codes = npt.NDArray[np.uint16]
+MOST_COMPARED = 64  # edges that values are compared with one by one; among more they are searched
+_STEP = 1 << 14  # values at a time: they stay in the cache while edges pass
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,16 @@ class Binning:
     def assign(self, column: FeatureColumn) -> Codes:
         """The bin of every borrower (n,); a category unseen in training goes to 'other'."""
         if self.kind is FeatureKind.NUMERIC:
-            codes = np.searchsorted(np.array(self.edges), column.values, side="left")
-            codes = np.where(np.isnan(column.values), self.missing, codes)
+            codes = ordered_codes(column.values, self.edges)
+            codes[np.isnan(column.values)] = self.missing
         else:
             known = {category: index for index, category in enumerate(self.categories)}
             codes = np.array(
                 [self.missing if v is None else known.get(v, self.other) for v in column.values],
-                dtype=np.int64,
+                dtype=np.uint16,
             )
-        return np.where(column.present, codes, self.absent).astype(np.uint16)
+        codes[~column.present] = self.absent
+        return codes
 
     def bin_labels(self) -> list[str]:
         """What each bin holds, for its owner to read."""
@@ -81,6 +85,27 @@ class Binning:
         for place in range(len(labels), self.bins):
             labels.append(" or ".join(name for name, own in places.items() if own == place))
         return labels
+
+
+def ordered_codes(values: npt.NDArray[np.float64], edges: Sequence[float]) -> Codes:
+    """How many of the ascending edges lie below each value (n,); 0 for NaN."""
+    codes = np.zeros(len(values), dtype=np.uint16)
+    if len(edges) > MOST_COMPARED:
+        codes[:] = np.searchsorted(np.array(edges), values, side="left")
+        codes[np.isnan(values)] = 0
+        return codes
+    # Comparing with every edge has no branch to mispredict: several times quicker than searching.
+    counts = np.empty(min(len(values), _STEP), dtype=np.uint8)
+    below = np.empty(len(counts), dtype=np.bool_)
+    for first in range(0, len(values), _STEP):
+        part = values[first : first + _STEP]
+        count, is_below = counts[: len(part)], below[: len(part)]
+        count[:] = 0
+        for edge in edges:
+            np.greater(part, edge, out=is_below)
+            np.add(count, is_below.view(np.uint8), out=count)
+        codes[first : first + _STEP] = count
+    return codes
 
 
 def fit_binning(
@@ -144,9 +169,10 @@ def _ordered_bins(
     if values.size < floor:
         return (), [int(values.size)]
     positions = (np.arange(1, max_bins) * values.size) // max_bins
-    edges = np.unique(np.partition(values, positions)[positions])
-    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
-    inner, sizes = edges.tolist(), counts.tolist()
+    ordered = np.sort(values)
+    edges = np.unique(ordered[positions])
+    upto = np.searchsorted(ordered, edges, side="right")
+    inner, sizes = edges.tolist(), np.diff(upto, prepend=0, append=values.size).tolist()
     while len(sizes) > 1 and min(sizes) < floor:
         small = int(np.argmin(sizes))
         left_is_smaller = small == len(sizes) - 1 or (

@@ -1,15 +1,15 @@
 """Pairwise masks: several feature parties' vectors of which only the sum is ever seen.
 
 Every pair of feature parties agrees on a key (X25519, RFC 7748; HKDF-SHA256, RFC 5869) and expands
-it per purpose to a ChaCha20 key stream (RFC 8439) read as 64-bit words; one of the pair adds it,
-the other subtracts it, modulo 2^64, so that the masks cancel in the sum. Bonawitz et al.,
+it per purpose to a ChaCha20 key stream (RFC 8439) read as words; one of the pair adds it, the other
+subtracts it, modulo 2^32 or 2^64, so that the masks cancel in the sum. Bonawitz et al.,
 'Practical Secure Aggregation' (CCS 2017), without the dropout part: in a vertical session nobody
 may drop out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,15 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from federation.errors import ProtocolError
+from federation.errors import InputError, ProtocolError
 
-FRACTION_BITS = 24  # fixed point of scores: 6e-8 apart, ±5e11 in range
+# Scores, one a borrower: 32-bit words, 1e-6 apart, all parties' sum within ±2^11 (log-odds of ±20
+# are certainty already).
+FRACTION_BITS = 20
+SCORE_RANGE = 2.0**11
+# Numbers of a round, two a party: 64-bit words, 6e-8 apart, a party's within ±2^36.
+WIDE_FRACTION_BITS = 24
+WIDE_RANGE = 2.0**36
 
 
 class PairwiseMasks:
@@ -55,31 +61,70 @@ class PairwiseMasks:
             )
             self._pair_keys[peer] = derivation.derive(shared)
 
+    @property
+    def parties(self) -> int:
+        """How many feature parties add their vectors up, this one included."""
+        return len(self._pair_keys) + 1
+
     def mask(self, count: int, purpose: str) -> npt.NDArray[np.uint64]:
-        """This party's mask (count,); every purpose must be used once."""
+        """This party's mask (count,) modulo 2^64; every purpose must be used once."""
         total = np.zeros(count, dtype=np.uint64)
+        for stream, sign in self._streams(8 * count, purpose):
+            words = np.frombuffer(stream, dtype="<u8")
+            np.add(total, words, out=total) if sign > 0 else np.subtract(total, words, out=total)
+        return total
+
+    def short_mask(self, count: int, purpose: str) -> npt.NDArray[np.uint32]:
+        """This party's mask (count,) modulo 2^32; no purpose may serve both kinds of masks."""
+        total = np.zeros(count, dtype=np.uint32)
+        for stream, sign in self._streams(4 * count, purpose):
+            words = np.frombuffer(stream, dtype="<u4")
+            np.add(total, words, out=total) if sign > 0 else np.subtract(total, words, out=total)
+        return total
+
+    def _streams(self, length: int, purpose: str) -> Iterator[tuple[bytes, int]]:
+        """Every pair's key stream and whether this party adds or subtracts it."""
         for peer, key in self._pair_keys.items():
             derivation = HKDF(hashes.SHA256(), 32, salt=None, info=purpose.encode())
             encryptor = Cipher(ChaCha20(derivation.derive(key), bytes(16)), mode=None).encryptor()
-            stream = np.frombuffer(encryptor.update(bytes(8 * count)), dtype="<u8")
-            if self._party < peer:
-                total += stream.astype(np.uint64)
-            else:
-                total -= stream.astype(np.uint64)
-        return total
+            yield encryptor.update(bytes(length)), 1 if self._party < peer else -1
 
 
-def to_fixed_point(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
-    """Real numbers as two's complement fixed point with 24 fraction bits.
+def to_fixed_point(values: npt.NDArray[np.float64], parties: int = 1) -> npt.NDArray[np.uint32]:
+    """Scores as two's complement fixed point, 32 bits with 20 of them for the fraction.
+
+    Args:
+        values: one party's.
+        parties: how many parties' numbers are added: each may use its share of the range only.
 
     Raises:
-        ValueError: a number is not finite or beyond ±2^36.
+        InputError: a number is not finite or beyond the share of ±2^11.
     """
-    if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > 2.0**36:
-        raise ValueError("scores must be finite and within ±2^36 to be sent in fixed point")
-    return np.rint(values * 2.0**FRACTION_BITS).astype(np.int64).view(np.uint64)
+    share = (SCORE_RANGE - 1) / parties
+    if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > share:
+        raise InputError(
+            f"scores must be finite and within ±{share:g} to be sent in fixed point; a weaker "
+            "penalty than the data can bear makes larger ones"
+        )
+    return np.rint(values * 2.0**FRACTION_BITS).astype(np.int32).view(np.uint32)
 
 
-def from_fixed_point(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+def from_fixed_point(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
     """Back to real numbers."""
-    return words.view(np.int64).astype(np.float64) / 2.0**FRACTION_BITS
+    return words.view(np.int32).astype(np.float64) / 2.0**FRACTION_BITS
+
+
+def to_wide_fixed_point(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    """Real numbers as two's complement fixed point, 64 bits with 24 of them for the fraction.
+
+    Raises:
+        InputError: a number is not finite or beyond ±2^36.
+    """
+    if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > WIDE_RANGE:
+        raise InputError("numbers must be finite and within ±2^36 to be sent in fixed point")
+    return np.rint(values * 2.0**WIDE_FRACTION_BITS).astype(np.int64).view(np.uint64)
+
+
+def from_wide_fixed_point(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """Back to real numbers."""
+    return words.view(np.int64).astype(np.float64) / 2.0**WIDE_FRACTION_BITS

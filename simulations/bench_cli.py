@@ -23,6 +23,8 @@ def add_bench(app: typer.Typer) -> None:
     )
     bench.command("additive")(bench_additive)
     bench.command("alignment")(bench_alignment)
+    bench.command("relay")(bench_relay)
+    bench.command("plots")(bench_plots)
     bench.command("label-noise")(bench_label_noise)
     bench.command("aggregation")(bench_aggregation)
     bench.command("horizontal")(bench_horizontal)
@@ -41,12 +43,51 @@ def bench_additive(
     bins: Annotated[int, typer.Option(help="Most bins a feature.")] = 32,
     transport: Annotated[str, typer.Option(help="memory | stream")] = "stream",
     data: Annotated[str, typer.Option(help="simulated | uci (real; its own sizes)")] = "simulated",
+    again: Annotated[
+        bool, typer.Option(help="A second session too, on what was kept of the first.")
+    ] = False,
+    megabits: Annotated[
+        float | None, typer.Option(help="Each party's line to the relay, Mb/s each way.")
+    ] = None,
+    delay_ms: Annotated[float, typer.Option(help="Of that line, one way, milliseconds.")] = 0.0,
+    flames: Annotated[
+        Path | None, typer.Option(help="A folder for one flame graph a party (needs py-spy).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the additive model: seconds, rounds, bytes, memory, and AUC against plaintext."""
-    from simulations.bench_additive import bench
+    from simulations.bench_additive import Setting, bench
+    from simulations.slow_link import Link
 
-    _print(bench(rows, label_features, party_features, bins, transport, data), as_json)
+    link = None if megabits is None else Link(megabits, delay_ms / 1e3)
+    setting = Setting(link, again, flames)
+    _print(bench(rows, label_features, party_features, bins, transport, data, setting), as_json)
+
+
+def bench_relay(
+    parties: Annotated[int, typer.Option(help="Parties, each a process.")] = 10,
+    megabytes: Annotated[int, typer.Option(help="Through the relay in all.")] = 1024,
+    slow: Annotated[bool, typer.Option(help="One party takes its messages slowly.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Push messages through the relay: MB/s, the relay's memory, and how many were lost (none)."""
+    from simulations.bench_relay import bench_relay as bench
+
+    _print(bench(parties, megabytes, slow), as_json)
+
+
+def bench_plots(
+    folder: Annotated[Path, typer.Option(help="Where scaling.png and scaling.jsonl go.")] = Path(
+        "docs"
+    ),
+    largest: Annotated[int, typer.Option(help="Borrowers of the largest run.")] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Draw seconds and memory against the number of borrowers, 10,000 and up, on log scales."""
+    from simulations.bench_scaling import bench_scaling as bench
+
+    for figures in bench(folder, largest, _say):
+        _print(figures, as_json)
 
 
 def bench_alignment(

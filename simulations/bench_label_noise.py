@@ -15,7 +15,8 @@ from federation.errors import InputError
 from federation.metrics import auc
 from federation.session.in_process import run_in_process
 from federation.vertical import SessionPlan
-from simulations.bench_additive import FEATURE_PARTY, LABEL_PARTY, party_machine
+from simulations.bench_additive import party_machine
+from simulations.bench_population import FEATURE_PARTY, LABEL_PARTY
 
 
 def label_noise_draws(epsilon: float, draws: int) -> dict[str, Any]:

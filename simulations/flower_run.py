@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -64,6 +65,7 @@ def run_in_flower(
     parties = [party.name for party in config.parties]
 
     def serve(grid: Any) -> Any:
+        from clients.pins import pins_of
         from server.coordinator.app import SessionJob, run_session
 
         job = SessionJob(
@@ -71,6 +73,7 @@ def run_in_flower(
             f"{run}-{secrets.token_hex(4)}",
             parties[0],
             tuple(parties),
+            pins_of(config),
             tuple(trainings),
             party_seconds=party_seconds,
             **(task or {}),
@@ -151,6 +154,9 @@ def simulate(
     Raises:
         VeilscoreError: what `serve` raised.
     """
+    from clients.pins import pins_of
+
+    keys = {party: pin.text for party, pin in pins_of(config).items()}
     with tempfile.TemporaryDirectory(
         prefix="veilscore-flower-", ignore_cleanup_errors=True
     ) as home:
@@ -158,6 +164,7 @@ def simulate(
             "FLWR_HOME": home,
             "VEILSCORE_SIMULATION_FEDERATION": str(config.path.resolve()),
             "VEILSCORE_SIMULATION_OUTPUT": str(config.output.resolve()),
+            "VEILSCORE_SIMULATION_KEYS": json.dumps(keys),
         }
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)

@@ -22,6 +22,7 @@ from federation.vertical.borrowers import bin_floor
 from federation.vertical.plain_words import (
     PartyWords,
     TrainingWords,
+    coordinator_words,
     feature_party_words,
     label_party_words,
 )
@@ -32,6 +33,8 @@ BOOTSTRAP_SEED = 7
 RESAMPLES = 1000
 ALONE = "label_party_alone"
 POOLED = "pooled"
+
+COORDINATOR = "the coordinator"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class RunFigures:
         bytes_sent: by party, as the relay counted.
         seconds: by stage.
         transport: in words.
+        fingerprints: of every party's pinned key.
         total_seconds: of the whole run, with its report.
     """
 
@@ -71,6 +75,7 @@ class RunFigures:
     bytes_sent: Mapping[str, int]
     seconds: Mapping[str, float]
     transport: str
+    fingerprints: Mapping[str, str]
     total_seconds: float = 0.0
 
     @property
@@ -163,7 +168,7 @@ def words_by_party(figures: RunFigures) -> dict[str, PartyWords]:
             floor,
             trainings,
         )
-    return words
+    return words | {COORDINATOR: coordinator_words(figures.fingerprints)}
 
 
 def importances(figures: RunFigures, run_folder: Path) -> dict[str, list[tuple[str, float]]]:
@@ -205,6 +210,7 @@ def metrics_json(figures: RunFigures) -> str:
         "created": figures.created.isoformat(timespec="seconds"),
         "data": {"note": figures.data_note, "simulated": figures.simulated},
         "transport": figures.transport,
+        "fingerprints": dict(figures.fingerprints),
         "processes": {name: s["process"] for name, s in figures.summaries.items()},
         "borrowers": {"aligned": bank["aligned"]} | dict(bank["counts"]),
         "map": bank["scheme"],

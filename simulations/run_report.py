@@ -32,6 +32,7 @@ from federation.vertical.plain_words import direction
 from federation.vertical.trainings import BLIND, SPLIT
 from simulations.run_record import (
     ALONE,
+    COORDINATOR,
     POOLED,
     RunFigures,
     importances,
@@ -154,20 +155,21 @@ def _models(figures: RunFigures) -> list[ModelRow]:
 
 
 def _disclosures(figures: RunFigures) -> list[PartyDisclosure]:
-    words = words_by_party(figures)
+    parts = dict.fromkeys(figures.summaries, "feature party")
+    parts |= {figures.label_party: "label party", COORDINATOR: "carries sealed messages"}
     return [
         PartyDisclosure(
             party=party,
-            part="label party" if party == figures.label_party else "feature party",
+            part=parts[party],
             sent=tuple(
                 DisclosedMessages(kind, messages, size, to)
-                for kind, to, messages, size in sent_by_kind(figures.disclosures[party])
+                for kind, to, messages, size in sent_by_kind(figures.disclosures.get(party, ()))
             ),
-            learned=words[party].learned,
-            could_reconstruct=words[party].could_reconstruct,
-            never_saw=words[party].never_saw,
+            learned=words.learned,
+            could_reconstruct=words.could_reconstruct,
+            never_saw=words.never_saw,
         )
-        for party in figures.summaries
+        for party, words in words_by_party(figures).items()
     ]
 
 

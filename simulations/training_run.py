@@ -15,6 +15,7 @@ import numpy as np
 
 from clients.disclosure_listing import read_disclosures
 from clients.federation_file import FederationConfig
+from clients.pins import pins_of
 from clients.plan import epsilon_budget, session_plan
 from clients.vault import write_private
 from federation.additive.settings import AdditiveSettings
@@ -34,7 +35,8 @@ from simulations.run_record import (
 
 OnProgress = Callable[[str, ProgressNote], None]
 TRANSPORT = (
-    "stream: every party a process of its own, gRPC over the relay on the loopback interface"
+    "stream: every party a process of its own; messages sealed from party to party, mutual TLS to "
+    "the relay on the loopback interface"
 )
 
 
@@ -155,6 +157,7 @@ def _figures(
         bytes_sent=outcome.bytes_relayed,
         seconds=seconds,
         transport=TRANSPORT,
+        fingerprints={party: pin.fingerprint for party, pin in pins_of(config).items()},
     )
 
 

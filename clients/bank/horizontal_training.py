@@ -25,6 +25,7 @@ from clients.bank.kept_rows import one_at_a_time, read_rows, write_rows
 from clients.bank.results import TEST_SCORES, record_name
 from clients.federation_file import FederationConfig
 from clients.horizontal_plan import horizontal_plan, number
+from clients.pins import identity_of
 from clients.vault import ChainFile, Vault, write_private
 from federation.aggregation.client import SecureSumClient
 from federation.errors import InputError
@@ -97,6 +98,7 @@ class BankTraining:
                 self._spend,
                 self._check_budget,
                 self.job.software,
+                identity_of(self.job.config, self.job.bank).voucher,
             )
             try:
                 kind, reply = bank.answer(order)

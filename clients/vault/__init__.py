@@ -1,4 +1,4 @@
-"""A party's vault: its privacy ledger, disclosure logs and model parts, on its own disk.
+"""A party's vault: its long-term key, ledger, disclosure logs and model parts, on its disk.
 
 Directories are 0700 and files 0600. Records are appended and flushed to the disk before the message
 they are about leaves; whole files are written beside and renamed, so that none is half-written.
@@ -6,6 +6,7 @@ they are about leaves; whole files are written beside and renamed, so that none 
 
 from clients.vault.chain_file import ChainFile
 from clients.vault.model_files import load_model, load_network, load_part, save_model, save_part
+from clients.vault.party_key_file import party_key
 from clients.vault.private_files import write_private
 from clients.vault.store import DisclosureLog, Vault
 from federation.session.wire import RUN_NAME
@@ -18,6 +19,7 @@ __all__ = [
     "load_model",
     "load_network",
     "load_part",
+    "party_key",
     "save_model",
     "save_part",
     "write_private",

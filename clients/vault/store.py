@@ -13,6 +13,7 @@ from clients.vault.chain_file import (
     unchanging,
     written_end,
 )
+from clients.vault.kept_files import KeptFiles
 from clients.vault.private_files import write_private
 from federation.errors import InputError
 from federation.privacy.events import Event, Unit
@@ -56,6 +57,11 @@ class Vault:
                 "100 at most, a letter or digit first"
             )
         return self.home / "disclosures" / f"{run}.jsonl"
+
+    @property
+    def kept(self) -> KeptFiles:
+        """What is kept between sessions to save work."""
+        return KeptFiles(self.home / "kept")
 
     def run_folder(self, run: str) -> Path:
         """What this party must remember of a run of several messages: checkpoints, kept rows.

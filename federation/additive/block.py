@@ -8,7 +8,8 @@ with X the one-hot bins, s = Xᵀ(t·y) the label sums over each bin, t the borr
 the penalty. The labels enter through s alone, so the same code fits the label party's own block
 (offset: the partners' scores) and a partner's (see `surrogate_sums`), from exact or noisy sums.
 Sources: generalized additive models (Hastie & Tibshirani 1990); second-difference penalties over
-ordered bins (Eilers & Marx 1996); damped Newton (Boyd & Vandenberghe 2004, section 9.5).
+ordered bins (Eilers & Marx 1996); damped Newton (Boyd & Vandenberghe 2004, section 9.5), its
+systems solved inexactly by conjugate gradients.
 """
 
 from __future__ import annotations
@@ -18,16 +19,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
-from scipy.special import expit
 
+from federation.additive.logistic import sigmoid
+from federation.linear_maps.joined_codes import JoinedCodes
 from federation.linear_maps.one_hot import OneHotMatrix
 
 Vector = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.uint16]
-# The curvature XᵀHX is taken from this many borrowers at most, scaled up: it only shapes the step,
-# the gradient is always exact, so the fixed point does not depend on it.
-CURVATURE_SAMPLE = 20_000
+Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+# Products with the curvature XᵀHX are taken over this many borrowers at most (more for many bins),
+# scaled up: the curvature only shapes the step, the gradient is always exact, so the fixed point
+# does not depend on it.
+CURVATURE_SAMPLE = 1 << 17
+BORROWERS_A_BIN = 16
+# A Newton direction is solved for until its residual has fallen to this share of the gradient.
+FORCING = 0.02
+MOST_PRODUCTS = 60
+# A step of length 1 is taken as it is where the slope there is this small a share of the first.
+FLAT = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,29 @@ def second_difference_penalty(bins: int, ordered: int) -> Vector:
     return penalty
 
 
+@dataclass(frozen=True)
+class Penalty:
+    """A block's penalty P, one matrix a term: terms are not penalised together.
+
+    Attributes:
+        matrices: of every term (bins, bins), strengths and stretch included.
+        offsets: the first bin of every term, and the number of all bins.
+    """
+
+    matrices: tuple[Vector, ...]
+    offsets: npt.NDArray[np.int64]
+
+    def times(self, weights: Vector) -> Vector:
+        """P·w (size,)."""
+        parts = np.split(weights, self.offsets[1:-1])
+        products = [m @ part for m, part in zip(self.matrices, parts, strict=False)]
+        return np.concatenate([np.zeros(0), *products])
+
+    def along(self, direction: Vector) -> float:
+        """dᵀP·d."""
+        return float(direction @ self.times(direction))
+
+
 class Block:
     """One party's terms over the borrowers of a fit.
 
@@ -79,64 +110,93 @@ class Block:
         """Count the borrowers of every bin and draw the curvature's sample."""
         self.terms = tuple(terms)
         self.codes = codes
-        self.offsets = np.concatenate([[0], np.cumsum([term.bins for term in terms])]).astype(int)
+        bins = [term.bins for term in terms]
+        self.offsets = np.concatenate([[0], np.cumsum(bins)]).astype(np.int64)
         self.size = int(self.offsets[-1])
         self.borrowers = int(codes.shape[1])
+        self._joined = JoinedCodes(codes, bins)
         self.counts = self.sums(np.ones(self.borrowers))
-        drawn = np.random.default_rng(0).permutation(self.borrowers)[:CURVATURE_SAMPLE]
-        self._drawn = drawn if places is None else np.argsort(places, kind="stable")[drawn]
-        self._sample = codes[:, self._drawn].astype(np.intp)
+        self._drawn: slice | npt.NDArray[np.int64] = slice(None)
+        self._sample = self._joined
+        most = max(CURVATURE_SAMPLE, BORROWERS_A_BIN * self.size)
+        if most < self.borrowers:
+            drawn = np.random.default_rng(0).permutation(self.borrowers)[:most]
+            drawn = drawn if places is None else np.argsort(places, kind="stable")[drawn]
+            self._drawn = np.sort(drawn)
+            self._sample = self._joined.of_some(np.sort(drawn))
 
     def sums(self, vector: Vector) -> Vector:
         """Xᵀv (size,) of a vector over the borrowers."""
-        totals = [
-            np.bincount(codes, weights=vector, minlength=term.bins)
-            for codes, term in zip(self.codes, self.terms, strict=True)
-        ]
-        return np.concatenate([np.zeros(0), *totals])  # a party may have no term at all
+        return self._joined.sums(vector)
 
     def scores(self, weights: Vector, codes: Codes | None = None) -> Vector:
         """X·w: the partial score of every borrower (of this block's, or of `codes`)."""
-        codes = self.codes if codes is None else codes
-        total = np.zeros(codes.shape[1])
-        for index, row in enumerate(codes):
-            total += weights[self.offsets[index] : self.offsets[index + 1]][row]
-        return total
+        if codes is None:
+            return self._joined.scores(weights)
+        return JoinedCodes(codes, [term.bins for term in self.terms]).scores(weights)
 
-    def penalty(self, smoothness: float, ridge: float, stretch: Vector | None = None) -> Vector:
-        """P (size, size): smoothness penalties and ridge at these strengths.
+    def penalty(self, smoothness: float, ridge: float, stretch: Vector | None = None) -> Penalty:
+        """P: smoothness penalties and ridge at these strengths.
 
         `stretch` (size,) multiplies rows and columns: bins with noisier sums are held tighter.
         """
-        smooth = linalg.block_diag(*[term.penalty for term in self.terms])
-        shrunk = np.repeat([term.shrunk for term in self.terms], [t.bins for t in self.terms])
-        total: Vector = smoothness * smooth + ridge * np.diag(shrunk.astype(np.float64))
-        return total if stretch is None else total * np.outer(stretch, stretch)
+        matrices = []
+        for index, term in enumerate(self.terms):
+            matrix = smoothness * term.penalty
+            if term.shrunk:
+                matrix = matrix + ridge * np.eye(term.bins)
+            if stretch is not None:
+                tighter = stretch[self.offsets[index] : self.offsets[index + 1]]
+                matrix = matrix * np.outer(tighter, tighter)
+            matrices.append(matrix)
+        return Penalty(tuple(matrices), self.offsets)
 
-    def curvature(self, borrower_curvature: Vector) -> Vector:
-        """XᵀHX (size, size), H diagonal (borrowers,), from a sample of the borrowers."""
-        sample = self._sample
-        weights = borrower_curvature[self._drawn]
-        weights = weights * (borrower_curvature.sum() / max(weights.sum(), 1e-300))
-        gram = np.zeros((self.size, self.size))
-        for left, left_term in enumerate(self.terms):
-            rows = slice(self.offsets[left], self.offsets[left + 1])
-            for right in range(left, len(self.terms)):
-                columns = slice(self.offsets[right], self.offsets[right + 1])
-                bins = self.terms[right].bins
-                pairs = sample[left] * bins + sample[right]
-                counts = np.bincount(pairs, weights=weights, minlength=left_term.bins * bins)
-                gram[rows, columns] = counts.reshape(left_term.bins, bins)
-        lower = np.tril_indices(self.size, -1)
-        gram[lower] = gram.T[lower]
-        return gram
+    def direction(self, gradient: Vector, bend: Vector, penalty: Penalty) -> Vector:
+        """The Newton direction (XᵀHX + P)⁻¹·gradient, H = diag(bend), nearly.
+
+        By conjugate gradients, preconditioned by the curvature within each term (Hestenes, Stiefel
+        1952; Dembo, Eisenstat, Steihaug 1982 for how near): neither XᵀHX nor a factor of it is
+        made, which for thousands of bins would be gigabytes.
+        """
+        drawn = bend[self._drawn]
+        drawn = drawn * (float(bend.sum()) / max(float(drawn.sum()), 1e-300))
+        # A hair of ridge keeps empty bins, and the intercept, solvable.
+        hair = 1e-6 * self.borrowers / max(self.size, 1)
+        within = self._sample.sums(drawn) + hair
+        inverses: list[Vector] = [
+            np.linalg.inv(matrix + np.diag(own)).astype(np.float64, copy=False)
+            for matrix, own in zip(
+                penalty.matrices, np.split(within, self.offsets[1:-1]), strict=False
+            )
+        ]
+        precondition = Penalty(tuple(inverses), self.offsets).times
+
+        def curved(vector: Vector) -> Vector:
+            bent = self._sample.sums(drawn * self._sample.scores(vector))
+            product: Vector = bent + penalty.times(vector) + hair * vector
+            return product
+
+        solution, residual = np.zeros(self.size), gradient
+        searched = conditioned = precondition(gradient)
+        squared = first = float(gradient @ conditioned)
+        for _ in range(MOST_PRODUCTS):
+            if squared <= FORCING**2 * first or squared <= 0:
+                break
+            product = curved(searched)
+            length = squared / float(searched @ product)
+            solution = solution + length * searched
+            residual = residual - length * product
+            conditioned = precondition(residual)
+            before, squared = squared, float(residual @ conditioned)
+            searched = conditioned + (squared / before) * searched
+        return solution
 
     def fit(
         self,
         label_sums: Vector,
         offset: Vector | float,
         borrower_weights: Vector | float,
-        penalty: Vector,
+        penalty: Penalty,
         start: Vector,
         steps: int,
     ) -> Vector:
@@ -152,23 +212,18 @@ class Block:
         """
         weights, scores = start, offset + self.scores(start)
         for _ in range(steps):
-            probability = expit(scores)
-            gradient = label_sums - self.sums(borrower_weights * probability) - penalty @ weights
-            bend = borrower_weights * probability * (1 - probability)
-            system = self.curvature(np.broadcast_to(bend, (self.borrowers,))) + penalty
-            # A hair of ridge keeps bins that the sample missed, and the intercept, solvable.
-            system[np.diag_indices(self.size)] += 1e-6 * self.borrowers / self.size
-            factor = linalg.cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
-            direction: Vector = linalg.cho_solve(factor, gradient, check_finite=False)
+            probability = sigmoid(scores)
+            expected = borrower_weights * probability
+            gradient = label_sums - self.sums(expected) - penalty.times(weights)
+            direction = self.direction(gradient, expected * (1 - probability), penalty)
             moved = self.scores(direction)
-            along = float(direction @ penalty @ direction)
             step = line_search(
-                slope=float(-label_sums @ direction + weights @ penalty @ direction)
-                + float(np.sum(borrower_weights * probability * moved)),
-                curvature=along,
+                slope=-float(gradient @ direction),
+                curvature=penalty.along(direction),
                 scores=scores,
                 direction=moved,
                 borrower_weights=borrower_weights,
+                flat=FLAT,
             )
             weights, scores = weights + step * direction, scores + step * moved
             if step * float(np.abs(moved).max(initial=0.0)) < 1e-5:
@@ -215,6 +270,7 @@ def line_search(
     direction: Vector,
     borrower_weights: Vector | float,
     longest: float = 2.0,
+    flat: float = 0.0,
 ) -> float:
     """The α in [0, longest] that minimises F along a direction; it needs no label.
 
@@ -224,30 +280,46 @@ def line_search(
         scores: current scores of all borrowers.
         direction: their change for α = 1.
         borrower_weights: t.
+        longest: of the steps.
+        flat: also good enough is any α where |dF/dα| is at most this share of |slope|.
     """
-    now = float(np.sum(borrower_weights * expit(scores) * direction))
+    if slope >= 0:
+        return 0.0
+    pulled = borrower_weights * direction
+    now = float(np.sum(sigmoid(scores) * pulled))
 
     def derivative(alpha: float) -> float:
-        then = float(np.sum(borrower_weights * expit(scores + alpha * direction) * direction))
+        then = float(np.dot(sigmoid(scores + alpha * direction), pulled))
         return slope + alpha * curvature + then - now
 
-    if derivative(longest) <= 0:
-        return longest
-    # F' is increasing (F is convex), positive at `longest`: a safeguarded secant finds its root.
-    low, high = 0.0, longest
-    low_value, high_value = derivative(low), derivative(high)
-    if low_value >= 0:
-        return 0.0
+    # F' is increasing (F is convex). A Newton step's length is near 1: look there first, then on
+    # one side of it; a safeguarded secant finds the root of F'.
+    low, high, low_value = 0.0, longest, slope
+    alpha = min(1.0, longest)
+    value = derivative(alpha)
+    if abs(value) <= flat * -slope:
+        return alpha
+    if value < 0:
+        if alpha == longest:
+            return longest
+        low, low_value = alpha, value
+        high_value = derivative(longest)
+        if high_value <= 0:
+            return longest
+    else:
+        high, high_value = alpha, value
     for _ in range(30):
+        if high - low < 1e-3:
+            break
         alpha = low - low_value * (high - low) / (high_value - low_value)
         alpha = min(max(alpha, low + 0.05 * (high - low)), high - 0.05 * (high - low))
         value = derivative(alpha)
+        if abs(value) <= flat * -slope:
+            return alpha
         if value < 0:
             low, low_value = alpha, value
         else:
             high, high_value = alpha, value
-        if high - low < 1e-3:
-            break
     return (low + high) / 2
 
 
@@ -264,7 +336,7 @@ def loss_change(
     Args: as for `line_search`; `step` is α.
     """
     moved = step * direction
-    bent = np.logaddexp(0.0, scores + moved) - np.logaddexp(0.0, scores) - expit(scores) * moved
+    bent = np.logaddexp(0.0, scores + moved) - np.logaddexp(0.0, scores) - sigmoid(scores) * moved
     return step * slope + step**2 * curvature / 2 + float(np.sum(borrower_weights * bent))
 
 
@@ -272,7 +344,7 @@ def surrogate_offset(scores: Vector, base_rate: float) -> float:
     """The intercept at which a party's own scores alone give this mean probability."""
     offset = float(np.log(base_rate / (1 - base_rate)) - scores.mean())
     for _ in range(30):
-        probability = expit(offset + scores)
+        probability = sigmoid(offset + scores)
         change = (float(probability.mean()) - base_rate) / max(
             float((probability * (1 - probability)).mean()), 1e-6
         )

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
-from federation.additive.block import Block, Codes, surrogate_offset
+from federation.additive.block import Block, Codes, Penalty, surrogate_offset
 from federation.additive.label_noise import noise_stretch
+from federation.additive.logistic import sigmoid
 from federation.errors import ProtocolError
 from federation.linear_maps.interface import FeatureSide
-from federation.masking import PairwiseMasks, to_fixed_point
+from federation.masking import PairwiseMasks, to_fixed_point, to_wide_fixed_point
 from federation.proto.session_pb2 import PartialScores, Query, Sums, Verdict
 from federation.session.machine import Progress, Send, Step, expect
 from federation.session.wire import pack_array
@@ -73,10 +73,13 @@ def train(
         penalty = own.penalty(sums.smoothness, sums.ridge, _stretch(own, omitted, sums))
         stepped = _surrogate_fit(own, weights, gradient, penalty, sums)
         direction = stepped - weights
-        slope = float(-gradient @ direction + weights @ penalty @ direction)
-        curvature = float(direction @ penalty @ direction)
-        words = np.append(own.scores(stepped), [slope, curvature])
-        yield _partial_scores(words, masks, label_party, name, number, "fit")
+        slope = float(-gradient @ direction + weights @ penalty.times(direction))
+        curvature = penalty.along(direction)
+        body = _partial_scores(own.scores(stepped), masks, name, number, "fit")
+        along = to_wide_fixed_point(np.array([slope, curvature]))
+        along += masks.mask(2, f"{name}/fit/{number}/along")
+        body.slope, body.curvature = map(int, along)
+        yield Send(label_party, "partial_scores", body)
 
         verdict = yield from expect(label_party, Verdict)
         if verdict.round != number or not 0 <= verdict.step <= 2:
@@ -102,16 +105,16 @@ def send_partial_scores(
     scores: Vector, masks: PairwiseMasks, label_party: str, name: str, part: str
 ) -> Send:
     """Partial scores of a finished model, in fixed point, masked against the other partners."""
-    return _partial_scores(scores, masks, label_party, name, 0, part)
+    return Send(label_party, "partial_scores", _partial_scores(scores, masks, name, 0, part))
 
 
 def _surrogate_fit(
-    own: Block, weights: Vector, gradient: Vector, penalty: Vector, sums: Sums
+    own: Block, weights: Vector, gradient: Vector, penalty: Penalty, sums: Sums
 ) -> Vector:
     scores = own.scores(weights)
     offset = surrogate_offset(scores, sums.base_rate)
     weight = sums.fold_share * sums.curvature
-    label_sums = gradient + weight * own.sums(expit(offset + scores))
+    label_sums = gradient + weight * own.sums(sigmoid(offset + scores))
     return own.fit(label_sums, offset, weight, penalty, weights, SURROGATE_STEPS)
 
 
@@ -126,11 +129,11 @@ def _stretch(own: Block, omitted: Codes, sums: Sums) -> Vector | None:
 
 
 def _partial_scores(
-    values: Vector, masks: PairwiseMasks, label_party: str, name: str, number: int, part: str
-) -> Send:
-    words = to_fixed_point(values) + masks.mask(len(values), f"{name}/{part}/{number}")
-    body = PartialScores(round=number, part=part, values=pack_array(words, "<u8"))
-    return Send(label_party, "partial_scores", body)
+    values: Vector, masks: PairwiseMasks, name: str, number: int, part: str
+) -> PartialScores:
+    words = to_fixed_point(values, masks.parties)
+    words += masks.short_mask(len(values), f"{name}/{part}/{number}")
+    return PartialScores(round=number, part=part, values=pack_array(words, "<u4"))
 
 
 def _check_sums(sums: Sums) -> None:

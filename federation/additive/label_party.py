@@ -21,7 +21,7 @@ from federation.additive.schedule import Round, Schedule
 from federation.additive.settings import AdditiveSettings
 from federation.errors import ProtocolError
 from federation.linear_maps.interface import LabelSide
-from federation.masking import from_fixed_point
+from federation.masking import from_fixed_point, from_wide_fixed_point
 from federation.privacy.events import Exact, GaussianRelease, Unit
 from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Answer, PartialScores, Verdict
@@ -30,7 +30,6 @@ from federation.session.machine import Progress, Release, Send, Step, expect
 from federation.session.wire import unpack_array
 
 Vector = npt.NDArray[np.float64]
-SLOPE_WORDS = 2  # slope and curvature behind the partial scores of a round
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ def train(
             sums = side.decode(answer, partner_noise[party])
             sums.MergeFrom(public)
             yield Send(party, "sums", sums)
-        words = yield from _summed_words(tuple(maps), number, "fit", len(labels) + SLOPE_WORDS)
-        moved = training.move(state, words[:-SLOPE_WORDS], *map(float, words[-SLOPE_WORDS:]))
+        stepped, along = yield from _summed(tuple(maps), number, "fit", len(labels))
+        moved = training.move(state, stepped, *map(float, along))
         kept[number] = moved.state
         decision = training.judge(moved)
         yield _progress(schedule, settings, noisy=noise is not None)
@@ -126,13 +125,15 @@ def receive_partial_scores(
     parties: tuple[str, ...], part: str, borrowers: int
 ) -> Generator[Step, object, Vector]:
     """The sum of all partners' partial scores of a finished model (borrowers,)."""
-    return (yield from _summed_words(parties, 0, part, borrowers))
+    scores, _ = yield from _summed(parties, 0, part, borrowers)
+    return scores
 
 
-def _summed_words(
+def _summed(
     parties: tuple[str, ...], number: int, part: str, count: int
-) -> Generator[Step, object, Vector]:
-    total = np.zeros(count, dtype=np.uint64)
+) -> Generator[Step, object, tuple[Vector, Vector]]:
+    """All partners' scores (count,), and slope and curvature along their step (2,)."""
+    total, along = np.zeros(count, dtype=np.uint32), np.zeros(2, dtype=np.uint64)
     for party in parties:
         message = yield from expect(party, PartialScores)
         if message.round != number or message.part != part:
@@ -141,8 +142,9 @@ def _summed_words(
                 f"round {number}, part '{part}' is right"
             )
         what = f"the partial scores of {party}"
-        total += unpack_array(message.values, "<u8", (count,), what).astype(np.uint64)
-    return from_fixed_point(total)
+        total += unpack_array(message.values, "<u4", (count,), what)
+        along += np.array([message.slope, message.curvature], dtype=np.uint64)
+    return from_fixed_point(total), from_wide_fixed_point(along)
 
 
 def _release(

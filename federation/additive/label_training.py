@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from federation.additive.block import Block, line_search, loss_change
 from federation.additive.label_noise import LabelNoise, noise_stretch
-from federation.additive.logistic import log_losses
+from federation.additive.logistic import log_losses, sigmoid
 from federation.additive.schedule import Decision, Schedule
 from federation.additive.settings import AdditiveSettings
 from federation.metrics import auc
@@ -95,14 +94,14 @@ class LabelPartyTraining:
         weights = self.fold_weights
         scale = RESIDUAL_SCALE / float(self.class_weights.max())
         draws = self.rounding.of_round(len(self.schedule.rounds) + 1, len(scores))
-        expected = stochastic_round(scale * weights * expit(scores), draws)
+        expected = stochastic_round(scale * weights * sigmoid(scores), draws)
         observed = np.rint(scale * weights * self.labels).astype(np.int64)
         return np.clip(observed - expected, -RESIDUAL_SCALE, RESIDUAL_SCALE), scale
 
     def public_numbers(self, scores: Vector, vector_total: int, scale: float) -> Sums:
         """What a round's sums say beside the sums themselves."""
         weights = self.fold_weights
-        probability = expit(scores)
+        probability = sigmoid(scores)
         bend = probability * (1 - probability)
         inside = weights > 0
         smoothness, ridge = self.schedule.strengths

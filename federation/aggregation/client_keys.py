@@ -76,6 +76,11 @@ class KeyedClient:
         return VectorLayout(length, self.cipher.modulus, len(self.roster), fields, largest)
 
     @property
+    def has_agreed(self) -> bool:
+        """Whether this client has taken a roster, which can't change any more."""
+        return self._roster is not None
+
+    @property
     def roster(self) -> Mapping[str, bytes]:
         """All clients' run keys, by name."""
         return self._agreed.keys

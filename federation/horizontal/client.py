@@ -27,6 +27,7 @@ from federation.horizontal.messages import decode_order, encode_reply, reply_kin
 from federation.horizontal.opening import open_total
 from federation.horizontal.plan import HorizontalPlan
 from federation.horizontal.rows import BankRows
+from federation.identity import Voucher
 from federation.neural.weights import digest
 from federation.privacy import Event, Unit
 from federation.proto.horizontal_pb2 import (
@@ -43,6 +44,8 @@ from federation.proto.horizontal_pb2 import (
     Unmasked,
 )
 
+RUN_KEY = "run key"
+
 
 class HorizontalBank:
     """One bank in one run.
@@ -56,6 +59,8 @@ class HorizontalBank:
             in the ledger, or raises where the budget has no room.
         check_budget: called before the run starts with all events that it may come to.
         software: name and version, for other banks' messages.
+        voucher: signs this bank's run key and checks the others', which the coordinator relays;
+            None only where all banks run in one process.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class HorizontalBank:
         spend: Spend = lambda event, unit, what: None,
         check_budget: Callable[[list[tuple[Event, Unit]]], None] = lambda planned: None,
         software: str = "veilscore",
+        voucher: Voucher | None = None,
     ) -> None:
         """Nothing is read yet."""
         self.plan = plan
@@ -77,6 +83,7 @@ class HorizontalBank:
         self._contributor = Contributor(plan, bank, rows, spend)
         self._check_budget = check_budget
         self._software = software
+        self._voucher = voucher
 
     def answer(self, data: bytes) -> tuple[str, bytes]:
         """The kind of the reply to one order, and the reply.
@@ -137,12 +144,17 @@ class HorizontalBank:
                 noise_multiplier=noise_multiplier,
             )
         self._check_plan(self.state)
+        public_key = (
+            self.state.public_key or SecureSumClient.from_bytes(self.state.secure_sum).public_key
+        )
         return Joined(
             plan_digest=self.plan.digest,
-            public_key=self.state.public_key
-            or SecureSumClient.from_bytes(self.state.secure_sum).public_key,
+            public_key=public_key,
             opened=self.state.opened,
             software=self._software,
+            signature=b""
+            if self._voucher is None
+            else self._voucher.sign(RUN_KEY, self.run, public_key),
         )
 
     @property
@@ -157,6 +169,9 @@ class HorizontalBank:
                 f"{self.bank} is with {', '.join(self.plan.banks)}"
             )
         secure_sum = SecureSumClient.from_bytes(state.secure_sum)
+        # Later the roster can't change, and a bank that has lost its keys must not hold others up.
+        if self._voucher is not None and not secure_sum.has_agreed:
+            self._check_signed(self._voucher, body)
         secure_sum.agree(dict(body.public_keys), self._fewest(len(body.public_keys)))
         ready = Ready()
         if body.make_key:
@@ -168,6 +183,14 @@ class HorizontalBank:
         )
         state.secure_sum = secure_sum.to_bytes()
         return ready
+
+    def _check_signed(self, voucher: Voucher, body: Setup) -> None:
+        for bank, key in body.public_keys.items():
+            if bank != self.bank:
+                try:
+                    voucher.check(RUN_KEY, self.run, bank, key, body.signatures.get(bank, b""))
+                except ProtocolError as error:
+                    raise BlamedError(bank, str(error)) from error
 
     def _fewest(self, roster: int) -> int:
         """Contributions that a sum must have; the banks' shares of noise count on no fewer."""

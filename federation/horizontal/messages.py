@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 from federation.errors import ProtocolError
 from federation.proto.horizontal_pb2 import Declined, Order, Reply
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 # A contribution of 8 bytes a parameter: models of up to 30 million parameters.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 

@@ -59,10 +59,12 @@ def coordinator_words(plan: HorizontalPlan, excluded: Sequence[str]) -> PartyWor
             "Nothing of sums or models: it holds no key. Together with a bank it could open every "
             "sum, though no single update while it follows the protocol: masks hide those from all "
             "key holders.",
-            "One that does not follow the protocol could hand out keys of its own when a run "
-            "begins: banks do not know each other's keys from elsewhere yet.",
         ),
-        ("A row, an update, a sum or a model.",),
+        (
+            "A row, an update, a sum or a model. Nor can it put keys of its own in a bank's place: "
+            "every bank signs its key of the run with the long-term one that the others have "
+            "pinned.",
+        ),
     )
 
 

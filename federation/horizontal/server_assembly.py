@@ -50,7 +50,8 @@ class Assembly:
             # New keys each time: of a run without a transcript, banks have nothing to go on with.
             joined = yield from self._joined(afresh=True)
             keys = {bank: reply.public_key for bank, reply in joined.items()}
-            banks.kept = replace(banks.kept, public_keys=keys)
+            signatures = {bank: reply.signature for bank, reply in joined.items()}
+            banks.kept = replace(banks.kept, public_keys=keys, signatures=signatures)
             self._server = SecureSumServer.start(banks.run, keys)
             if (yield from self._share_key()):
                 banks.kept = replace(banks.kept, secure_sum=self.sums.to_bytes())
@@ -111,6 +112,7 @@ class Assembly:
     def _setup(self, make_key: bool = False) -> Setup:
         return Setup(
             public_keys=self._banks.kept.public_keys,
+            signatures=self._banks.kept.signatures,
             make_key=make_key,
             members=self._banks.present,
             first_step=self._banks.kept.next_step,

@@ -43,6 +43,7 @@ class Transcript:
     Attributes:
         run: its id.
         public_keys: of the banks of the roster.
+        signatures: over them, as the banks made them.
         secure_sum: the state of the sums, as bytes; b"" before there is a key.
         totals: of every step that was summed.
         next_step: steps below it are used up.
@@ -59,6 +60,7 @@ class Transcript:
     excluded: Mapping[str, str] = field(default_factory=dict)
     prepared_until: int = 0
     released: tuple[str, int, tuple[str, ...]] = ("", 0, ())
+    signatures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

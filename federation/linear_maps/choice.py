@@ -7,7 +7,8 @@ from federation.linear_maps.elgamal import SCHEME as ELGAMAL
 from federation.linear_maps.elgamal import ElGamalFeatureSide, ElGamalLabelSide
 from federation.linear_maps.interface import Direction, FeatureSide, LabelSide
 from federation.linear_maps.lattice import SCHEME as LATTICE
-from federation.linear_maps.lattice import LatticeFeatureSide, LatticeLabelSide
+from federation.linear_maps.lattice_feature import LatticeFeatureSide
+from federation.linear_maps.lattice_label import LatticeLabelSide
 from federation.linear_maps.one_hot import OneHotMatrix
 from federation.linear_maps.parameters import MINIMUM_BORROWERS
 
@@ -24,14 +25,13 @@ def feature_side(
     value_bound: int,
     noise_bound: int,
     context: bytes,
+    cores: int = 1,
 ) -> FeatureSide:
-    """The feature party's side of a map; arguments as in `lattice.LatticeFeatureSide`."""
-    sides: dict[str, type[LatticeFeatureSide] | type[ElGamalFeatureSide]] = {
-        LATTICE: LatticeFeatureSide,
-        ELGAMAL: ElGamalFeatureSide,
-    }
+    """The feature party's side of a map; arguments as in `lattice_feature.LatticeFeatureSide`."""
     _known(scheme)
-    return sides[scheme](matrix, direction, value_bound, noise_bound, context)
+    if scheme == LATTICE:
+        return LatticeFeatureSide(matrix, direction, value_bound, noise_bound, context, cores)
+    return ElGamalFeatureSide(matrix, direction, value_bound, noise_bound, context)
 
 
 def label_side(
@@ -42,7 +42,7 @@ def label_side(
     noise_bound: int,
     context: bytes,
 ) -> LabelSide:
-    """The label party's side of a map; arguments as in `lattice.LatticeLabelSide`."""
+    """The label party's side of a map; arguments as in `lattice_label.LatticeLabelSide`."""
     sides: dict[str, type[LatticeLabelSide] | type[ElGamalLabelSide]] = {
         LATTICE: LatticeLabelSide,
         ELGAMAL: ElGamalLabelSide,

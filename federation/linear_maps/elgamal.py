@@ -119,7 +119,7 @@ def _sum_bound(columns: int, value_bound: int, noise_bound: int) -> int:
 
 
 class ElGamalFeatureSide:
-    """Holds D. Arguments as for `lattice.LatticeFeatureSide`."""
+    """Holds D. Arguments as for `lattice_feature.LatticeFeatureSide`."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class ElGamalFeatureSide:
 
 
 class ElGamalLabelSide:
-    """Holds the vectors and the secret key. Arguments as for `lattice.LatticeLabelSide`."""
+    """Holds the vectors and the secret key. Arguments as for `lattice_label.LatticeLabelSide`."""
 
     def __init__(
         self,

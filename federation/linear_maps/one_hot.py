@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+from federation.linear_maps.joined_codes import JoinedCodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,22 +75,23 @@ class OneHotMatrix:
         return lists
 
     @cached_property
-    def _sparse(self) -> sparse.csr_array:
-        members = self.members()
-        pointers = np.concatenate([[0], np.cumsum(self.weights)])
-        indices = np.concatenate(members) if members else np.zeros(0, np.int64)
-        ones = np.ones(len(indices), dtype=np.uint64)
-        return sparse.csr_array(
-            (ones, indices.astype(np.int32), pointers.astype(np.int64)),
-            shape=(self.rows, self.columns),
-        )
+    def _joined(self) -> JoinedCodes:
+        return JoinedCodes(self.codes, [bins + 1 for bins in self.bins])
 
     def multiply(self, vector: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """D·v modulo 2^64, v (n,) or (n, k) of uint64."""
         if vector.dtype != np.uint64 or vector.shape[0] != self.columns:
             raise ValueError(f"a vector of {self.columns} uint64 is needed, not {vector.shape}")
-        product: npt.NDArray[np.uint64] = self._sparse @ vector
-        return product
+        columns = vector.reshape(self.columns, -1)
+        sums = [self._joined.sums_of_words(column) for column in columns.T]
+        product = np.stack(sums, axis=1)[self._sent]
+        return product.reshape(self.rows, *vector.shape[1:])
+
+    @cached_property
+    def _sent(self) -> npt.NDArray[np.int64]:
+        """The rows of D among all bins, each feature's last one not sent."""
+        sent = [np.arange(bins + 1) < bins for bins in self.bins]
+        return np.flatnonzero(np.concatenate([np.zeros(0, np.bool_), *sent]))
 
     def digest(self, salt: bytes) -> bytes:
         """SHA-256 over salt, shape and codes: with a secret random salt, a hiding commitment."""
@@ -97,5 +99,6 @@ class OneHotMatrix:
         hasher.update(len(salt).to_bytes(4, "little") + salt)
         for extent in (self.features, self.columns, *self.bins):
             hasher.update(extent.to_bytes(8, "little"))
-        hasher.update(np.ascontiguousarray(self.codes, dtype="<u2").tobytes())
+        for row in self.codes:
+            hasher.update(row.astype("<u2").tobytes())
         return hasher.digest()

@@ -2,7 +2,7 @@
 
 Ring degree N = 2048, q = 2^64, ternary secrets, error TUniform(17); derivation and sources in
 docs/security.md. Δ is the largest power of two that leaves room for the sums, and must be at least
-what decoding needs.
+what decoding needs. What room is left is spent on shorter hints: words without their low bits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from federation.errors import InputError, NoRoomError
 from federation.linear_maps.ring import RING_DEGREE
+from federation.linear_maps.words import WORD_BYTES, dropped_bits
 
 MINIMUM_BORROWERS = 4096  # hardness of the hint comes from the borrowers unknown to the other side
 ERROR_BITS = 17  # query error, TUniform
@@ -22,11 +23,23 @@ HINT_ERROR_BITS = 21  # hint error, TUniform: standard deviation 2^20.2
 ENTROPY_BITS = 512  # of a row of D, log2 C(n, w)
 MINIMUM_ROW_BORROWERS = 64
 MINIMUM_ROW_SHARE = 0.002
+# A query's words go without their 16 low bits: rounding adds 6% to the variance of its error.
+QUERY_BYTES = 6
+# An answer keeps this many bits below Δ: rounding it moves a sum's error by Δ/64 at most.
+ANSWER_GUARD_BITS = 5
+# Answers of one map in its life, sessions that resume it included: docs/security.md counts what
+# they say together.
+MOST_ANSWERS = 1000
 
 
 def tuniform_variance(bits: int) -> float:
     """Variance of TUniform(b)."""
     return float((2 ** (2 * bits + 1) + 1) / 6)
+
+
+def rounding_variance(word_bytes: int) -> float:
+    """Variance of what rounding to the highest `word_bytes` bytes adds to a uniform word."""
+    return 0.0 if word_bytes == WORD_BYTES else float(4 ** dropped_bits(word_bytes)) / 12
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,9 @@ class LatticeParameters:
         delta_bits: log2 Δ; sums live modulo 2^(64 - delta_bits).
         flood_bits: φ; the answer is flooded with a uniform error in ±2^φ.
         sum_bound: largest |D·v + noise| that decodes.
-        error_bound: largest decryption error beside the flooding; a larger one means that the two
-            sides disagree or that a message was damaged.
+        error_bound: largest decryption error beside the flooding, rounding included; a larger one
+            means that the two sides disagree or that a message was damaged.
+        hint_bytes: bytes that a word of the hint keeps.
     """
 
     columns: int
@@ -47,11 +61,22 @@ class LatticeParameters:
     flood_bits: int
     sum_bound: int
     error_bound: int
+    hint_bytes: int
 
     @property
     def residue_bits(self) -> int:
         """log2 q/Δ."""
         return 64 - self.delta_bits
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes that a word of an answer keeps: the residue and a few bits below Δ."""
+        return -(-(self.residue_bits + ANSWER_GUARD_BITS) // 8)
+
+    @property
+    def sum_bytes(self) -> int:
+        """Bytes of a residue modulo q/Δ."""
+        return -(-self.residue_bits // 8)
 
 
 def choose_parameters(columns: int, value_bound: int, noise_bound: int = 0) -> LatticeParameters:
@@ -77,21 +102,30 @@ def choose_parameters(columns: int, value_bound: int, noise_bound: int = 0) -> L
     sum_bound = widest_row * value_bound + noise_bound
     # |sum| < q/(2Δ)
     delta_bits = 63 - sum_bound.bit_length()
-    variance = widest_row * tuniform_variance(ERROR_BITS)
+    query_variance = tuniform_variance(ERROR_BITS) + rounding_variance(QUERY_BYTES)
     # the secret and the blinding, both ternary, against the errors of hint and query
-    variance += 2 * RING_DEGREE / 3 * tuniform_variance(HINT_ERROR_BITS)
-    variance += 2 * RING_DEGREE / 3 * tuniform_variance(ERROR_BITS)
-    # Δ ≥ 16·σ_total + 2·2^φ with 2^φ = Δ/4
-    needed_bits = math.ceil(math.log2(32 * math.sqrt(variance)))
+    ternary = 2 * RING_DEGREE / 3
+    variance = widest_row * query_variance
+    variance += ternary * (tuniform_variance(HINT_ERROR_BITS) + query_variance)
+    # 8σ + Δ/64 ≤ Δ/4: what is left of Δ/2 beside the flooding 2^φ = Δ/4
+    needed_bits = math.ceil(math.log2(8 * math.sqrt(variance) * 64 / 15))
     if delta_bits < needed_bits:
         raise NoRoomError(
             f"no room in the noise budget: sums up to {sum_bound:,} over {columns:,} borrowers "
             f"leave a scale of 2^{delta_bits}, decoding needs 2^{needed_bits}; use fewer borrowers "
             "a session or coarser quantisation"
         )
+
     # 8 σ: every error is a sum of independent signs, so that a cell exceeds it with 2^-45 at most
-    error_bound = math.ceil(8 * math.sqrt(variance))
-    return LatticeParameters(columns, delta_bits, delta_bits - 2, sum_bound, error_bound)
+    def bound(hint_bytes: int) -> int:
+        total = variance + ternary * rounding_variance(hint_bytes)
+        return math.ceil(8 * math.sqrt(total)) + (1 << (delta_bits - 1 - ANSWER_GUARD_BITS))
+
+    room = 1 << (delta_bits - 2)
+    hint_bytes = next(size for size in range(1, WORD_BYTES + 1) if bound(size) <= room)
+    return LatticeParameters(
+        columns, delta_bits, delta_bits - 2, sum_bound, bound(hint_bytes), hint_bytes
+    )
 
 
 def minimum_row_weight(columns: int) -> int:

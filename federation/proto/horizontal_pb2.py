@@ -26,7 +26,7 @@ _sym_db = _symbol_database.Default()
 from federation.proto import secure_sum_pb2 as federation_dot_proto_dot_secure__sum__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!federation/proto/horizontal.proto\x12\x14veilscore.horizontal\x1a!federation/proto/secure_sum.proto\"\x98\x02\n\x05Order\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12*\n\x04join\x18\x10 \x01(\x0b\x32\x1a.veilscore.horizontal.JoinH\x00\x12,\n\x05setup\x18\x11 \x01(\x0b\x32\x1b.veilscore.horizontal.SetupH\x00\x12\x36\n\ncontribute\x18\x12 \x01(\x0b\x32 .veilscore.horizontal.ContributeH\x00\x12.\n\x06unmask\x18\x13 \x01(\x0b\x32\x1c.veilscore.horizontal.UnmaskH\x00\x42\x06\n\x04\x62ody\"\xc7\x03\n\x05Reply\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12.\n\x06joined\x18\x10 \x01(\x0b\x32\x1c.veilscore.horizontal.JoinedH\x00\x12\x32\n\x08\x64\x65\x63lined\x18\x11 \x01(\x0b\x32\x1e.veilscore.horizontal.DeclinedH\x00\x12,\n\x05ready\x18\x12 \x01(\x0b\x32\x1b.veilscore.horizontal.ReadyH\x00\x12\x38\n\x0b\x63ontributed\x18\x13 \x01(\x0b\x32!.veilscore.horizontal.ContributedH\x00\x12\x32\n\x08unmasked\x18\x14 \x01(\x0b\x32\x1e.veilscore.horizontal.UnmaskedH\x00\x12;\n\rneed_everyone\x18\x15 \x01(\x0b\x32\".veilscore.horizontal.NeedEveryoneH\x00\x12\x32\n\x08\x66inished\x18\x16 \x01(\x0b\x32\x1e.veilscore.horizontal.FinishedH\x00\x42\x06\n\x04\x62ody\"\x16\n\x04Join\x12\x0e\n\x06\x61\x66resh\x18\x01 \x01(\x08\"S\n\x06Joined\x12\x13\n\x0bplan_digest\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0e\n\x06opened\x18\x03 \x01(\x03\x12\x10\n\x08software\x18\x04 \x01(\t\"*\n\x08\x44\x65\x63lined\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x62lames\x18\x02 \x01(\t\"\xf1\x01\n\x05Setup\x12@\n\x0bpublic_keys\x18\x01 \x03(\x0b\x32+.veilscore.horizontal.Setup.PublicKeysEntry\x12\x10\n\x08make_key\x18\x02 \x01(\x08\x12-\n\x03key\x18\x03 \x01(\x0b\x32 .veilscore.aggregation.KeyParcel\x12\x12\n\nfirst_step\x18\x04 \x01(\x04\x12\r\n\x05steps\x18\x05 \x01(\r\x12\x0f\n\x07members\x18\x06 \x03(\t\x1a\x31\n\x0fPublicKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"o\n\x05Ready\x12-\n\x03key\x18\x01 \x01(\x0b\x32 .veilscore.aggregation.KeyParcel\x12\x37\n\x0bpreparation\x18\x02 \x01(\x0b\x32\".veilscore.aggregation.Preparation\"\x98\x02\n\nContribute\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x14\n\x0cparticipants\x18\x02 \x03(\t\x12H\n\x0cpreparations\x18\x03 \x03(\x0b\x32\x32.veilscore.horizontal.Contribute.PreparationsEntry\x12\x32\n\x06totals\x18\x04 \x03(\x0b\x32\".veilscore.aggregation.MaskedTotal\x12\x0f\n\x07sampled\x18\x05 \x01(\x08\x1aW\n\x11PreparationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".veilscore.aggregation.Preparation:\x02\x38\x01\"\x8a\x01\n\x0b\x43ontributed\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x39\n\x0c\x63ontribution\x18\x04 \x01(\x0b\x32#.veilscore.aggregation.Contribution\x12\r\n\x05round\x18\x05 \x01(\r\"\x92\x02\n\x06Unmask\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x14\n\x0cparticipants\x18\x02 \x03(\t\x12\x11\n\tsurvivors\x18\x03 \x03(\t\x12\x44\n\x0cpreparations\x18\x04 \x03(\x0b\x32..veilscore.horizontal.Unmask.PreparationsEntry\x12\x32\n\x06totals\x18\x05 \x03(\x0b\x32\".veilscore.aggregation.MaskedTotal\x1aW\n\x11PreparationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".veilscore.aggregation.Preparation:\x02\x38\x01\"M\n\x08Unmasked\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x33\n\x06shares\x18\x02 \x01(\x0b\x32#.veilscore.aggregation.UnmaskShares\"+\n\x0cNeedEveryone\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05phase\x18\x02 \x01(\t\"0\n\x08\x46inished\x12\x14\n\x0cmodel_digest\x18\x01 \x01(\t\x12\x0e\n\x06rounds\x18\x02 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!federation/proto/horizontal.proto\x12\x14veilscore.horizontal\x1a!federation/proto/secure_sum.proto\"\x98\x02\n\x05Order\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12*\n\x04join\x18\x10 \x01(\x0b\x32\x1a.veilscore.horizontal.JoinH\x00\x12,\n\x05setup\x18\x11 \x01(\x0b\x32\x1b.veilscore.horizontal.SetupH\x00\x12\x36\n\ncontribute\x18\x12 \x01(\x0b\x32 .veilscore.horizontal.ContributeH\x00\x12.\n\x06unmask\x18\x13 \x01(\x0b\x32\x1c.veilscore.horizontal.UnmaskH\x00\x42\x06\n\x04\x62ody\"\xc7\x03\n\x05Reply\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61nk\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12.\n\x06joined\x18\x10 \x01(\x0b\x32\x1c.veilscore.horizontal.JoinedH\x00\x12\x32\n\x08\x64\x65\x63lined\x18\x11 \x01(\x0b\x32\x1e.veilscore.horizontal.DeclinedH\x00\x12,\n\x05ready\x18\x12 \x01(\x0b\x32\x1b.veilscore.horizontal.ReadyH\x00\x12\x38\n\x0b\x63ontributed\x18\x13 \x01(\x0b\x32!.veilscore.horizontal.ContributedH\x00\x12\x32\n\x08unmasked\x18\x14 \x01(\x0b\x32\x1e.veilscore.horizontal.UnmaskedH\x00\x12;\n\rneed_everyone\x18\x15 \x01(\x0b\x32\".veilscore.horizontal.NeedEveryoneH\x00\x12\x32\n\x08\x66inished\x18\x16 \x01(\x0b\x32\x1e.veilscore.horizontal.FinishedH\x00\x42\x06\n\x04\x62ody\"\x16\n\x04Join\x12\x0e\n\x06\x61\x66resh\x18\x01 \x01(\x08\"f\n\x06Joined\x12\x13\n\x0bplan_digest\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0e\n\x06opened\x18\x03 \x01(\x03\x12\x10\n\x08software\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"*\n\x08\x44\x65\x63lined\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x62lames\x18\x02 \x01(\t\"\xe5\x02\n\x05Setup\x12@\n\x0bpublic_keys\x18\x01 \x03(\x0b\x32+.veilscore.horizontal.Setup.PublicKeysEntry\x12\x10\n\x08make_key\x18\x02 \x01(\x08\x12-\n\x03key\x18\x03 \x01(\x0b\x32 .veilscore.aggregation.KeyParcel\x12\x12\n\nfirst_step\x18\x04 \x01(\x04\x12\r\n\x05steps\x18\x05 \x01(\r\x12\x0f\n\x07members\x18\x06 \x03(\t\x12?\n\nsignatures\x18\x07 \x03(\x0b\x32+.veilscore.horizontal.Setup.SignaturesEntry\x1a\x31\n\x0fPublicKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a\x31\n\x0fSignaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"o\n\x05Ready\x12-\n\x03key\x18\x01 \x01(\x0b\x32 .veilscore.aggregation.KeyParcel\x12\x37\n\x0bpreparation\x18\x02 \x01(\x0b\x32\".veilscore.aggregation.Preparation\"\x98\x02\n\nContribute\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x14\n\x0cparticipants\x18\x02 \x03(\t\x12H\n\x0cpreparations\x18\x03 \x03(\x0b\x32\x32.veilscore.horizontal.Contribute.PreparationsEntry\x12\x32\n\x06totals\x18\x04 \x03(\x0b\x32\".veilscore.aggregation.MaskedTotal\x12\x0f\n\x07sampled\x18\x05 \x01(\x08\x1aW\n\x11PreparationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".veilscore.aggregation.Preparation:\x02\x38\x01\"\x8a\x01\n\x0b\x43ontributed\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x39\n\x0c\x63ontribution\x18\x04 \x01(\x0b\x32#.veilscore.aggregation.Contribution\x12\r\n\x05round\x18\x05 \x01(\r\"\x92\x02\n\x06Unmask\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x14\n\x0cparticipants\x18\x02 \x03(\t\x12\x11\n\tsurvivors\x18\x03 \x03(\t\x12\x44\n\x0cpreparations\x18\x04 \x03(\x0b\x32..veilscore.horizontal.Unmask.PreparationsEntry\x12\x32\n\x06totals\x18\x05 \x03(\x0b\x32\".veilscore.aggregation.MaskedTotal\x1aW\n\x11PreparationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".veilscore.aggregation.Preparation:\x02\x38\x01\"M\n\x08Unmasked\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x33\n\x06shares\x18\x02 \x01(\x0b\x32#.veilscore.aggregation.UnmaskShares\"+\n\x0cNeedEveryone\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05phase\x18\x02 \x01(\t\"0\n\x08\x46inished\x12\x14\n\x0cmodel_digest\x18\x01 \x01(\t\x12\x0e\n\x06rounds\x18\x02 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SETUP_PUBLICKEYSENTRY']._loaded_options = None
   _globals['_SETUP_PUBLICKEYSENTRY']._serialized_options = b'8\001'
+  _globals['_SETUP_SIGNATURESENTRY']._loaded_options = None
+  _globals['_SETUP_SIGNATURESENTRY']._serialized_options = b'8\001'
   _globals['_CONTRIBUTE_PREPARATIONSENTRY']._loaded_options = None
   _globals['_CONTRIBUTE_PREPARATIONSENTRY']._serialized_options = b'8\001'
   _globals['_UNMASK_PREPARATIONSENTRY']._loaded_options = None
@@ -46,29 +48,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOIN']._serialized_start=835
   _globals['_JOIN']._serialized_end=857
   _globals['_JOINED']._serialized_start=859
-  _globals['_JOINED']._serialized_end=942
-  _globals['_DECLINED']._serialized_start=944
-  _globals['_DECLINED']._serialized_end=986
-  _globals['_SETUP']._serialized_start=989
-  _globals['_SETUP']._serialized_end=1230
-  _globals['_SETUP_PUBLICKEYSENTRY']._serialized_start=1181
-  _globals['_SETUP_PUBLICKEYSENTRY']._serialized_end=1230
-  _globals['_READY']._serialized_start=1232
-  _globals['_READY']._serialized_end=1343
-  _globals['_CONTRIBUTE']._serialized_start=1346
-  _globals['_CONTRIBUTE']._serialized_end=1626
-  _globals['_CONTRIBUTE_PREPARATIONSENTRY']._serialized_start=1539
-  _globals['_CONTRIBUTE_PREPARATIONSENTRY']._serialized_end=1626
-  _globals['_CONTRIBUTED']._serialized_start=1629
-  _globals['_CONTRIBUTED']._serialized_end=1767
-  _globals['_UNMASK']._serialized_start=1770
-  _globals['_UNMASK']._serialized_end=2044
-  _globals['_UNMASK_PREPARATIONSENTRY']._serialized_start=1539
-  _globals['_UNMASK_PREPARATIONSENTRY']._serialized_end=1626
-  _globals['_UNMASKED']._serialized_start=2046
-  _globals['_UNMASKED']._serialized_end=2123
-  _globals['_NEEDEVERYONE']._serialized_start=2125
-  _globals['_NEEDEVERYONE']._serialized_end=2168
-  _globals['_FINISHED']._serialized_start=2170
-  _globals['_FINISHED']._serialized_end=2218
+  _globals['_JOINED']._serialized_end=961
+  _globals['_DECLINED']._serialized_start=963
+  _globals['_DECLINED']._serialized_end=1005
+  _globals['_SETUP']._serialized_start=1008
+  _globals['_SETUP']._serialized_end=1365
+  _globals['_SETUP_PUBLICKEYSENTRY']._serialized_start=1265
+  _globals['_SETUP_PUBLICKEYSENTRY']._serialized_end=1314
+  _globals['_SETUP_SIGNATURESENTRY']._serialized_start=1316
+  _globals['_SETUP_SIGNATURESENTRY']._serialized_end=1365
+  _globals['_READY']._serialized_start=1367
+  _globals['_READY']._serialized_end=1478
+  _globals['_CONTRIBUTE']._serialized_start=1481
+  _globals['_CONTRIBUTE']._serialized_end=1761
+  _globals['_CONTRIBUTE_PREPARATIONSENTRY']._serialized_start=1674
+  _globals['_CONTRIBUTE_PREPARATIONSENTRY']._serialized_end=1761
+  _globals['_CONTRIBUTED']._serialized_start=1764
+  _globals['_CONTRIBUTED']._serialized_end=1902
+  _globals['_UNMASK']._serialized_start=1905
+  _globals['_UNMASK']._serialized_end=2179
+  _globals['_UNMASK_PREPARATIONSENTRY']._serialized_start=1674
+  _globals['_UNMASK_PREPARATIONSENTRY']._serialized_end=1761
+  _globals['_UNMASKED']._serialized_start=2181
+  _globals['_UNMASKED']._serialized_end=2258
+  _globals['_NEEDEVERYONE']._serialized_start=2260
+  _globals['_NEEDEVERYONE']._serialized_end=2303
+  _globals['_FINISHED']._serialized_start=2305
+  _globals['_FINISHED']._serialized_end=2353
 # @@protoc_insertion_point(module_scope)

@@ -61,16 +61,18 @@ class Join(_message.Message):
     def __init__(self, afresh: _Optional[bool] = ...) -> None: ...
 
 class Joined(_message.Message):
-    __slots__ = ("plan_digest", "public_key", "opened", "software")
+    __slots__ = ("plan_digest", "public_key", "opened", "software", "signature")
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     OPENED_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     plan_digest: str
     public_key: bytes
     opened: int
     software: str
-    def __init__(self, plan_digest: _Optional[str] = ..., public_key: _Optional[bytes] = ..., opened: _Optional[int] = ..., software: _Optional[str] = ...) -> None: ...
+    signature: bytes
+    def __init__(self, plan_digest: _Optional[str] = ..., public_key: _Optional[bytes] = ..., opened: _Optional[int] = ..., software: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Declined(_message.Message):
     __slots__ = ("reason", "blames")
@@ -81,8 +83,15 @@ class Declined(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., blames: _Optional[str] = ...) -> None: ...
 
 class Setup(_message.Message):
-    __slots__ = ("public_keys", "make_key", "key", "first_step", "steps", "members")
+    __slots__ = ("public_keys", "make_key", "key", "first_step", "steps", "members", "signatures")
     class PublicKeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    class SignaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -95,13 +104,15 @@ class Setup(_message.Message):
     FIRST_STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     public_keys: _containers.ScalarMap[str, bytes]
     make_key: bool
     key: _secure_sum_pb2.KeyParcel
     first_step: int
     steps: int
     members: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, public_keys: _Optional[_Mapping[str, bytes]] = ..., make_key: _Optional[bool] = ..., key: _Optional[_Union[_secure_sum_pb2.KeyParcel, _Mapping]] = ..., first_step: _Optional[int] = ..., steps: _Optional[int] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
+    signatures: _containers.ScalarMap[str, bytes]
+    def __init__(self, public_keys: _Optional[_Mapping[str, bytes]] = ..., make_key: _Optional[bool] = ..., key: _Optional[_Union[_secure_sum_pb2.KeyParcel, _Mapping]] = ..., first_step: _Optional[int] = ..., steps: _Optional[int] = ..., members: _Optional[_Iterable[str]] = ..., signatures: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
 
 class Ready(_message.Message):
     __slots__ = ("key", "preparation")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x65\x64\x65ration/proto/relay.proto\x12\x0fveilscore.relay\"\xed\x01\n\tFromParty\x12%\n\x04join\x18\x01 \x01(\x0b\x32\x15.veilscore.relay.JoinH\x00\x12)\n\x06parcel\x18\x02 \x01(\x0b\x32\x17.veilscore.relay.ParcelH\x00\x12%\n\x04\x64one\x18\x03 \x01(\x0b\x32\x15.veilscore.relay.DoneH\x00\x12)\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x17.veilscore.relay.FailedH\x00\x12\x31\n\x08progress\x18\x05 \x01(\x0b\x32\x1d.veilscore.relay.ProgressNoteH\x00\x42\t\n\x07\x63ontent\"\xb8\x01\n\x07ToParty\x12\'\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x16.veilscore.relay.BeginH\x00\x12)\n\x06parcel\x18\x02 \x01(\x0b\x32\x17.veilscore.relay.ParcelH\x00\x12#\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x14.veilscore.relay.EndH\x00\x12)\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x17.veilscore.relay.FailedH\x00\x42\t\n\x07\x63ontent\"6\n\x04Join\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05party\x18\x02 \x01(\t\x12\x0e\n\x06ticket\x18\x03 \x01(\x0c\"\x07\n\x05\x42\x65gin\"%\n\x06Parcel\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05\x66rame\x18\x02 \x01(\x0c\"\x1c\n\x04\x44one\x12\x14\n\x0csummary_json\x18\x01 \x01(\t\")\n\x06\x46\x61iled\x12\r\n\x05party\x18\x01 \x01(\t\x12\x10\n\x08sentence\x18\x02 \x01(\t\"?\n\x0cProgressNote\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x05\n\x03\x45nd2L\n\x05Relay\x12\x43\n\x07Session\x12\x1a.veilscore.relay.FromParty\x1a\x18.veilscore.relay.ToParty(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x65\x64\x65ration/proto/relay.proto\x12\x0fveilscore.relay\"\xf7\x01\n\tFromParty\x12/\n\theartbeat\x18\x01 \x01(\x0b\x32\x1a.veilscore.relay.HeartbeatH\x00\x12)\n\x06parcel\x18\x02 \x01(\x0b\x32\x17.veilscore.relay.ParcelH\x00\x12%\n\x04\x64one\x18\x03 \x01(\x0b\x32\x15.veilscore.relay.DoneH\x00\x12)\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x17.veilscore.relay.FailedH\x00\x12\x31\n\x08progress\x18\x05 \x01(\x0b\x32\x1d.veilscore.relay.ProgressNoteH\x00\x42\t\n\x07\x63ontent\"\xe9\x01\n\x07ToParty\x12/\n\theartbeat\x18\x01 \x01(\x0b\x32\x1a.veilscore.relay.HeartbeatH\x00\x12)\n\x06parcel\x18\x02 \x01(\x0b\x32\x17.veilscore.relay.ParcelH\x00\x12\'\n\x05\x62\x65gin\x18\x03 \x01(\x0b\x32\x16.veilscore.relay.BeginH\x00\x12#\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x14.veilscore.relay.EndH\x00\x12)\n\x06\x66\x61iled\x18\x05 \x01(\x0b\x32\x17.veilscore.relay.FailedH\x00\x42\t\n\x07\x63ontent\"\x0b\n\tHeartbeat\"\x18\n\x05\x42\x65gin\x12\x0f\n\x07version\x18\x01 \x01(\r\"%\n\x06Parcel\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05\x66rame\x18\x02 \x01(\x0c\"\x1c\n\x04\x44one\x12\x14\n\x0csummary_json\x18\x01 \x01(\t\")\n\x06\x46\x61iled\x12\r\n\x05party\x18\x01 \x01(\t\x12\x10\n\x08sentence\x18\x02 \x01(\t\"?\n\x0cProgressNote\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08\x66raction\x18\x02 \x01(\x01\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x05\n\x03\x45nd2L\n\x05Relay\x12\x43\n\x07Session\x12\x1a.veilscore.relay.FromParty\x1a\x18.veilscore.relay.ToParty(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,23 +33,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'federation.proto.relay_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FROMPARTY']._serialized_start=50
-  _globals['_FROMPARTY']._serialized_end=287
-  _globals['_TOPARTY']._serialized_start=290
-  _globals['_TOPARTY']._serialized_end=474
-  _globals['_JOIN']._serialized_start=476
-  _globals['_JOIN']._serialized_end=530
-  _globals['_BEGIN']._serialized_start=532
-  _globals['_BEGIN']._serialized_end=539
-  _globals['_PARCEL']._serialized_start=541
-  _globals['_PARCEL']._serialized_end=578
-  _globals['_DONE']._serialized_start=580
-  _globals['_DONE']._serialized_end=608
-  _globals['_FAILED']._serialized_start=610
-  _globals['_FAILED']._serialized_end=651
-  _globals['_PROGRESSNOTE']._serialized_start=653
-  _globals['_PROGRESSNOTE']._serialized_end=716
-  _globals['_END']._serialized_start=718
-  _globals['_END']._serialized_end=723
-  _globals['_RELAY']._serialized_start=725
-  _globals['_RELAY']._serialized_end=801
+  _globals['_FROMPARTY']._serialized_end=297
+  _globals['_TOPARTY']._serialized_start=300
+  _globals['_TOPARTY']._serialized_end=533
+  _globals['_HEARTBEAT']._serialized_start=535
+  _globals['_HEARTBEAT']._serialized_end=546
+  _globals['_BEGIN']._serialized_start=548
+  _globals['_BEGIN']._serialized_end=572
+  _globals['_PARCEL']._serialized_start=574
+  _globals['_PARCEL']._serialized_end=611
+  _globals['_DONE']._serialized_start=613
+  _globals['_DONE']._serialized_end=641
+  _globals['_FAILED']._serialized_start=643
+  _globals['_FAILED']._serialized_end=684
+  _globals['_PROGRESSNOTE']._serialized_start=686
+  _globals['_PROGRESSNOTE']._serialized_end=749
+  _globals['_END']._serialized_start=751
+  _globals['_END']._serialized_end=756
+  _globals['_RELAY']._serialized_start=758
+  _globals['_RELAY']._serialized_end=834
 # @@protoc_insertion_point(module_scope)

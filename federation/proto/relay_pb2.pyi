@@ -7,44 +7,42 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FromParty(_message.Message):
-    __slots__ = ("join", "parcel", "done", "failed", "progress")
-    JOIN_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("heartbeat", "parcel", "done", "failed", "progress")
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     PARCEL_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
-    join: Join
+    heartbeat: Heartbeat
     parcel: Parcel
     done: Done
     failed: Failed
     progress: ProgressNote
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., progress: _Optional[_Union[ProgressNote, _Mapping]] = ...) -> None: ...
+    def __init__(self, heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., progress: _Optional[_Union[ProgressNote, _Mapping]] = ...) -> None: ...
 
 class ToParty(_message.Message):
-    __slots__ = ("begin", "parcel", "end", "failed")
-    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("heartbeat", "parcel", "begin", "end", "failed")
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     PARCEL_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
-    begin: Begin
+    heartbeat: Heartbeat
     parcel: Parcel
+    begin: Begin
     end: End
     failed: Failed
-    def __init__(self, begin: _Optional[_Union[Begin, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
+    def __init__(self, heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., parcel: _Optional[_Union[Parcel, _Mapping]] = ..., begin: _Optional[_Union[Begin, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
 
-class Join(_message.Message):
-    __slots__ = ("session", "party", "ticket")
-    SESSION_FIELD_NUMBER: _ClassVar[int]
-    PARTY_FIELD_NUMBER: _ClassVar[int]
-    TICKET_FIELD_NUMBER: _ClassVar[int]
-    session: str
-    party: str
-    ticket: bytes
-    def __init__(self, session: _Optional[str] = ..., party: _Optional[str] = ..., ticket: _Optional[bytes] = ...) -> None: ...
-
-class Begin(_message.Message):
+class Heartbeat(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Begin(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    def __init__(self, version: _Optional[int] = ...) -> None: ...
 
 class Parcel(_message.Message):
     __slots__ = ("peer", "frame")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x65\x64\x65ration/proto/session.proto\x12\x11veilscore.session\"\xed\x06\n\x08\x45nvelope\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12)\n\x05hello\x18\x10 \x01(\x0b\x32\x18.veilscore.session.HelloH\x00\x12\'\n\x04plan\x18\x11 \x01(\x0b\x32\x17.veilscore.session.PlanH\x00\x12\x34\n\x0b\x62linded_ids\x18\x12 \x01(\x0b\x32\x1d.veilscore.session.BlindedIdsH\x00\x12\x38\n\rreblinded_ids\x18\x13 \x01(\x0b\x32\x1f.veilscore.session.ReblindedIdsH\x00\x12\x36\n\x0c\x61ligned_rows\x18\x14 \x01(\x0b\x32\x1e.veilscore.session.AlignedRowsH\x00\x12\x30\n\tmap_offer\x18\x15 \x01(\x0b\x32\x1b.veilscore.session.MapOfferH\x00\x12.\n\x08map_seed\x18\x16 \x01(\x0b\x32\x1a.veilscore.session.MapSeedH\x00\x12\x32\n\nhint_block\x18\x17 \x01(\x0b\x32\x1c.veilscore.session.HintBlockH\x00\x12)\n\x05query\x18\x18 \x01(\x0b\x32\x18.veilscore.session.QueryH\x00\x12+\n\x06\x61nswer\x18\x19 \x01(\x0b\x32\x19.veilscore.session.AnswerH\x00\x12\'\n\x04sums\x18\x1a \x01(\x0b\x32\x17.veilscore.session.SumsH\x00\x12:\n\x0epartial_scores\x18\x1b \x01(\x0b\x32 .veilscore.session.PartialScoresH\x00\x12-\n\x07verdict\x18\x1c \x01(\x0b\x32\x1a.veilscore.session.VerdictH\x00\x12-\n\x07\x63losing\x18\x1d \x01(\x0b\x32\x1a.veilscore.session.ClosingH\x00\x12\x33\n\nembeddings\x18\x1e \x01(\x0b\x32\x1d.veilscore.session.EmbeddingsH\x00\x12\x31\n\tgradients\x18\x1f \x01(\x0b\x32\x1c.veilscore.session.GradientsH\x00\x42\x06\n\x04\x62ody\"^\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08software\x18\x02 \x01(\t\x12\x17\n\x0fmask_public_key\x18\x03 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x01(\r\"\xb1\x01\n\x04Plan\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x11\n\tplan_json\x18\x02 \x01(\t\x12\x45\n\x10mask_public_keys\x18\x03 \x03(\x0b\x32+.veilscore.session.Plan.MaskPublicKeysEntry\x1a\x35\n\x13MaskPublicKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\":\n\nBlindedIds\x12\r\n\x05total\x18\x01 \x01(\x04\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0e\n\x06points\x18\x03 \x01(\x0c\"<\n\x0cReblindedIds\x12\r\n\x05total\x18\x01 \x01(\x04\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0e\n\x06points\x18\x03 \x01(\x0c\"=\n\x0b\x41lignedRows\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x11\n\tpositions\x18\x02 \x01(\x0c\x12\r\n\x05parts\x18\x03 \x01(\x0c\"s\n\x08MapOffer\x12\x0e\n\x06scheme\x18\x01 \x01(\t\x12\x11\n\trows_sent\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\x04\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x01(\r\",\n\x07MapSeed\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"<\n\tHintBlock\x12\x11\n\tfirst_row\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"-\n\x05Query\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\".\n\x06\x41nswer\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\"\xb8\x01\n\x04Sums\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\r\n\x05total\x18\x03 \x01(\x12\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x11\n\tbase_rate\x18\x05 \x01(\x01\x12\x11\n\tcurvature\x18\x06 \x01(\x01\x12\x12\n\nfold_share\x18\x07 \x01(\x01\x12\x12\n\nsmoothness\x18\x08 \x01(\x01\x12\r\n\x05ridge\x18\t \x01(\x01\x12\x13\n\x0bnoise_sigma\x18\n \x01(\x01\"<\n\rPartialScores\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04part\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"X\n\x07Verdict\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04stop\x18\x02 \x01(\x08\x12\x12\n\nbest_round\x18\x03 \x01(\r\x12\x0c\n\x04step\x18\x04 \x01(\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\"Y\n\nEmbeddings\x12\x10\n\x08\x65xchange\x18\x01 \x01(\r\x12\x0c\n\x04part\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x0e\n\x06values\x18\x05 \x01(\x0c\"J\n\tGradients\x12\x10\n\x08\x65xchange\x18\x01 \x01(\r\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x0e\n\x06values\x18\x04 \x01(\x0c\"\x1f\n\x07\x43losing\x12\x14\n\x0cmodel_digest\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x65\x64\x65ration/proto/session.proto\x12\x11veilscore.session\"\xed\x06\n\x08\x45nvelope\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12)\n\x05hello\x18\x10 \x01(\x0b\x32\x18.veilscore.session.HelloH\x00\x12\'\n\x04plan\x18\x11 \x01(\x0b\x32\x17.veilscore.session.PlanH\x00\x12\x34\n\x0b\x62linded_ids\x18\x12 \x01(\x0b\x32\x1d.veilscore.session.BlindedIdsH\x00\x12\x38\n\rreblinded_ids\x18\x13 \x01(\x0b\x32\x1f.veilscore.session.ReblindedIdsH\x00\x12\x36\n\x0c\x61ligned_rows\x18\x14 \x01(\x0b\x32\x1e.veilscore.session.AlignedRowsH\x00\x12\x30\n\tmap_offer\x18\x15 \x01(\x0b\x32\x1b.veilscore.session.MapOfferH\x00\x12.\n\x08map_seed\x18\x16 \x01(\x0b\x32\x1a.veilscore.session.MapSeedH\x00\x12\x32\n\nhint_block\x18\x17 \x01(\x0b\x32\x1c.veilscore.session.HintBlockH\x00\x12)\n\x05query\x18\x18 \x01(\x0b\x32\x18.veilscore.session.QueryH\x00\x12+\n\x06\x61nswer\x18\x19 \x01(\x0b\x32\x19.veilscore.session.AnswerH\x00\x12\'\n\x04sums\x18\x1a \x01(\x0b\x32\x17.veilscore.session.SumsH\x00\x12:\n\x0epartial_scores\x18\x1b \x01(\x0b\x32 .veilscore.session.PartialScoresH\x00\x12-\n\x07verdict\x18\x1c \x01(\x0b\x32\x1a.veilscore.session.VerdictH\x00\x12-\n\x07\x63losing\x18\x1d \x01(\x0b\x32\x1a.veilscore.session.ClosingH\x00\x12\x33\n\nembeddings\x18\x1e \x01(\x0b\x32\x1d.veilscore.session.EmbeddingsH\x00\x12\x31\n\tgradients\x18\x1f \x01(\x0b\x32\x1c.veilscore.session.GradientsH\x00\x42\x06\n\x04\x62ody\"\x8f\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08software\x18\x02 \x01(\t\x12\x17\n\x0fmask_public_key\x18\x03 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x01(\r\x12\x16\n\x0emask_signature\x18\x05 \x01(\x0c\x12\x17\n\x0fkept_alignments\x18\x06 \x03(\t\"\xc6\x02\n\x04Plan\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x11\n\tplan_json\x18\x02 \x01(\t\x12\x45\n\x10mask_public_keys\x18\x03 \x03(\x0b\x32+.veilscore.session.Plan.MaskPublicKeysEntry\x12\x44\n\x0fmask_signatures\x18\x04 \x03(\x0b\x32+.veilscore.session.Plan.MaskSignaturesEntry\x12\x16\n\x0ekept_alignment\x18\x05 \x01(\t\x1a\x35\n\x13MaskPublicKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a\x35\n\x13MaskSignaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\":\n\nBlindedIds\x12\r\n\x05total\x18\x01 \x01(\x04\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0e\n\x06points\x18\x03 \x01(\x0c\"<\n\x0cReblindedIds\x12\r\n\x05total\x18\x01 \x01(\x04\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0e\n\x06points\x18\x03 \x01(\x0c\"=\n\x0b\x41lignedRows\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x11\n\tpositions\x18\x02 \x01(\x0c\x12\r\n\x05parts\x18\x03 \x01(\x0c\"\x85\x01\n\x08MapOffer\x12\x0e\n\x06scheme\x18\x01 \x01(\t\x12\x11\n\trows_sent\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\x04\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x01(\r\x12\x10\n\x08kept_map\x18\x07 \x01(\t\":\n\x07MapSeed\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0c\n\x04kept\x18\x03 \x01(\x08\"<\n\tHintBlock\x12\x11\n\tfirst_row\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x01(\x0c\"-\n\x05Query\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\".\n\x06\x41nswer\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x12\n\nciphertext\x18\x02 \x01(\x0c\"\xb8\x01\n\x04Sums\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\r\n\x05total\x18\x03 \x01(\x12\x12\r\n\x05scale\x18\x04 \x01(\x01\x12\x11\n\tbase_rate\x18\x05 \x01(\x01\x12\x11\n\tcurvature\x18\x06 \x01(\x01\x12\x12\n\nfold_share\x18\x07 \x01(\x01\x12\x12\n\nsmoothness\x18\x08 \x01(\x01\x12\r\n\x05ridge\x18\t \x01(\x01\x12\x13\n\x0bnoise_sigma\x18\n \x01(\x01\"^\n\rPartialScores\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04part\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\r\n\x05slope\x18\x04 \x01(\x06\x12\x11\n\tcurvature\x18\x05 \x01(\x06\"X\n\x07Verdict\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04stop\x18\x02 \x01(\x08\x12\x12\n\nbest_round\x18\x03 \x01(\r\x12\x0c\n\x04step\x18\x04 \x01(\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\"Y\n\nEmbeddings\x12\x10\n\x08\x65xchange\x18\x01 \x01(\r\x12\x0c\n\x04part\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x0e\n\x06values\x18\x05 \x01(\x0c\"J\n\tGradients\x12\x10\n\x08\x65xchange\x18\x01 \x01(\r\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x0e\n\x06values\x18\x04 \x01(\x0c\"\x1f\n\x07\x43losing\x12\x14\n\x0cmodel_digest\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,40 +34,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PLAN_MASKPUBLICKEYSENTRY']._loaded_options = None
   _globals['_PLAN_MASKPUBLICKEYSENTRY']._serialized_options = b'8\001'
+  _globals['_PLAN_MASKSIGNATURESENTRY']._loaded_options = None
+  _globals['_PLAN_MASKSIGNATURESENTRY']._serialized_options = b'8\001'
   _globals['_ENVELOPE']._serialized_start=54
   _globals['_ENVELOPE']._serialized_end=931
-  _globals['_HELLO']._serialized_start=933
-  _globals['_HELLO']._serialized_end=1027
-  _globals['_PLAN']._serialized_start=1030
-  _globals['_PLAN']._serialized_end=1207
-  _globals['_PLAN_MASKPUBLICKEYSENTRY']._serialized_start=1154
-  _globals['_PLAN_MASKPUBLICKEYSENTRY']._serialized_end=1207
-  _globals['_BLINDEDIDS']._serialized_start=1209
-  _globals['_BLINDEDIDS']._serialized_end=1267
-  _globals['_REBLINDEDIDS']._serialized_start=1269
-  _globals['_REBLINDEDIDS']._serialized_end=1329
-  _globals['_ALIGNEDROWS']._serialized_start=1331
-  _globals['_ALIGNEDROWS']._serialized_end=1392
-  _globals['_MAPOFFER']._serialized_start=1394
-  _globals['_MAPOFFER']._serialized_end=1509
-  _globals['_MAPSEED']._serialized_start=1511
-  _globals['_MAPSEED']._serialized_end=1555
-  _globals['_HINTBLOCK']._serialized_start=1557
-  _globals['_HINTBLOCK']._serialized_end=1617
-  _globals['_QUERY']._serialized_start=1619
-  _globals['_QUERY']._serialized_end=1664
-  _globals['_ANSWER']._serialized_start=1666
-  _globals['_ANSWER']._serialized_end=1712
-  _globals['_SUMS']._serialized_start=1715
-  _globals['_SUMS']._serialized_end=1899
-  _globals['_PARTIALSCORES']._serialized_start=1901
-  _globals['_PARTIALSCORES']._serialized_end=1961
-  _globals['_VERDICT']._serialized_start=1963
-  _globals['_VERDICT']._serialized_end=2051
-  _globals['_EMBEDDINGS']._serialized_start=2053
-  _globals['_EMBEDDINGS']._serialized_end=2142
-  _globals['_GRADIENTS']._serialized_start=2144
-  _globals['_GRADIENTS']._serialized_end=2218
-  _globals['_CLOSING']._serialized_start=2220
-  _globals['_CLOSING']._serialized_end=2251
+  _globals['_HELLO']._serialized_start=934
+  _globals['_HELLO']._serialized_end=1077
+  _globals['_PLAN']._serialized_start=1080
+  _globals['_PLAN']._serialized_end=1406
+  _globals['_PLAN_MASKPUBLICKEYSENTRY']._serialized_start=1298
+  _globals['_PLAN_MASKPUBLICKEYSENTRY']._serialized_end=1351
+  _globals['_PLAN_MASKSIGNATURESENTRY']._serialized_start=1353
+  _globals['_PLAN_MASKSIGNATURESENTRY']._serialized_end=1406
+  _globals['_BLINDEDIDS']._serialized_start=1408
+  _globals['_BLINDEDIDS']._serialized_end=1466
+  _globals['_REBLINDEDIDS']._serialized_start=1468
+  _globals['_REBLINDEDIDS']._serialized_end=1528
+  _globals['_ALIGNEDROWS']._serialized_start=1530
+  _globals['_ALIGNEDROWS']._serialized_end=1591
+  _globals['_MAPOFFER']._serialized_start=1594
+  _globals['_MAPOFFER']._serialized_end=1727
+  _globals['_MAPSEED']._serialized_start=1729
+  _globals['_MAPSEED']._serialized_end=1787
+  _globals['_HINTBLOCK']._serialized_start=1789
+  _globals['_HINTBLOCK']._serialized_end=1849
+  _globals['_QUERY']._serialized_start=1851
+  _globals['_QUERY']._serialized_end=1896
+  _globals['_ANSWER']._serialized_start=1898
+  _globals['_ANSWER']._serialized_end=1944
+  _globals['_SUMS']._serialized_start=1947
+  _globals['_SUMS']._serialized_end=2131
+  _globals['_PARTIALSCORES']._serialized_start=2133
+  _globals['_PARTIALSCORES']._serialized_end=2227
+  _globals['_VERDICT']._serialized_start=2229
+  _globals['_VERDICT']._serialized_end=2317
+  _globals['_EMBEDDINGS']._serialized_start=2319
+  _globals['_EMBEDDINGS']._serialized_end=2408
+  _globals['_GRADIENTS']._serialized_start=2410
+  _globals['_GRADIENTS']._serialized_end=2484
+  _globals['_CLOSING']._serialized_start=2486
+  _globals['_CLOSING']._serialized_end=2517
 # @@protoc_insertion_point(module_scope)

@@ -2,7 +2,7 @@
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -52,20 +52,31 @@ class Envelope(_message.Message):
     def __init__(self, session: _Optional[str] = ..., sender: _Optional[str] = ..., recipient: _Optional[str] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., blinded_ids: _Optional[_Union[BlindedIds, _Mapping]] = ..., reblinded_ids: _Optional[_Union[ReblindedIds, _Mapping]] = ..., aligned_rows: _Optional[_Union[AlignedRows, _Mapping]] = ..., map_offer: _Optional[_Union[MapOffer, _Mapping]] = ..., map_seed: _Optional[_Union[MapSeed, _Mapping]] = ..., hint_block: _Optional[_Union[HintBlock, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., partial_scores: _Optional[_Union[PartialScores, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., embeddings: _Optional[_Union[Embeddings, _Mapping]] = ..., gradients: _Optional[_Union[Gradients, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "software", "mask_public_key", "features")
+    __slots__ = ("protocol_version", "software", "mask_public_key", "features", "mask_signature", "kept_alignments")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     MASK_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    MASK_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_ALIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     software: str
     mask_public_key: bytes
     features: int
-    def __init__(self, protocol_version: _Optional[int] = ..., software: _Optional[str] = ..., mask_public_key: _Optional[bytes] = ..., features: _Optional[int] = ...) -> None: ...
+    mask_signature: bytes
+    kept_alignments: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, protocol_version: _Optional[int] = ..., software: _Optional[str] = ..., mask_public_key: _Optional[bytes] = ..., features: _Optional[int] = ..., mask_signature: _Optional[bytes] = ..., kept_alignments: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("protocol_version", "plan_json", "mask_public_keys")
+    __slots__ = ("protocol_version", "plan_json", "mask_public_keys", "mask_signatures", "kept_alignment")
     class MaskPublicKeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    class MaskSignaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -75,10 +86,14 @@ class Plan(_message.Message):
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     PLAN_JSON_FIELD_NUMBER: _ClassVar[int]
     MASK_PUBLIC_KEYS_FIELD_NUMBER: _ClassVar[int]
+    MASK_SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    KEPT_ALIGNMENT_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     plan_json: str
     mask_public_keys: _containers.ScalarMap[str, bytes]
-    def __init__(self, protocol_version: _Optional[int] = ..., plan_json: _Optional[str] = ..., mask_public_keys: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
+    mask_signatures: _containers.ScalarMap[str, bytes]
+    kept_alignment: str
+    def __init__(self, protocol_version: _Optional[int] = ..., plan_json: _Optional[str] = ..., mask_public_keys: _Optional[_Mapping[str, bytes]] = ..., mask_signatures: _Optional[_Mapping[str, bytes]] = ..., kept_alignment: _Optional[str] = ...) -> None: ...
 
 class BlindedIds(_message.Message):
     __slots__ = ("total", "first", "points")
@@ -111,28 +126,32 @@ class AlignedRows(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., positions: _Optional[bytes] = ..., parts: _Optional[bytes] = ...) -> None: ...
 
 class MapOffer(_message.Message):
-    __slots__ = ("scheme", "rows_sent", "columns", "commitment", "nonce", "features")
+    __slots__ = ("scheme", "rows_sent", "columns", "commitment", "nonce", "features", "kept_map")
     SCHEME_FIELD_NUMBER: _ClassVar[int]
     ROWS_SENT_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     COMMITMENT_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    KEPT_MAP_FIELD_NUMBER: _ClassVar[int]
     scheme: str
     rows_sent: int
     columns: int
     commitment: bytes
     nonce: bytes
     features: int
-    def __init__(self, scheme: _Optional[str] = ..., rows_sent: _Optional[int] = ..., columns: _Optional[int] = ..., commitment: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., features: _Optional[int] = ...) -> None: ...
+    kept_map: str
+    def __init__(self, scheme: _Optional[str] = ..., rows_sent: _Optional[int] = ..., columns: _Optional[int] = ..., commitment: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., features: _Optional[int] = ..., kept_map: _Optional[str] = ...) -> None: ...
 
 class MapSeed(_message.Message):
-    __slots__ = ("nonce", "public_key")
+    __slots__ = ("nonce", "public_key", "kept")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     nonce: bytes
     public_key: bytes
-    def __init__(self, nonce: _Optional[bytes] = ..., public_key: _Optional[bytes] = ...) -> None: ...
+    kept: bool
+    def __init__(self, nonce: _Optional[bytes] = ..., public_key: _Optional[bytes] = ..., kept: _Optional[bool] = ...) -> None: ...
 
 class HintBlock(_message.Message):
     __slots__ = ("first_row", "rows", "values")
@@ -185,14 +204,18 @@ class Sums(_message.Message):
     def __init__(self, query_id: _Optional[int] = ..., values: _Optional[bytes] = ..., total: _Optional[int] = ..., scale: _Optional[float] = ..., base_rate: _Optional[float] = ..., curvature: _Optional[float] = ..., fold_share: _Optional[float] = ..., smoothness: _Optional[float] = ..., ridge: _Optional[float] = ..., noise_sigma: _Optional[float] = ...) -> None: ...
 
 class PartialScores(_message.Message):
-    __slots__ = ("round", "part", "values")
+    __slots__ = ("round", "part", "values", "slope", "curvature")
     ROUND_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    SLOPE_FIELD_NUMBER: _ClassVar[int]
+    CURVATURE_FIELD_NUMBER: _ClassVar[int]
     round: int
     part: str
     values: bytes
-    def __init__(self, round: _Optional[int] = ..., part: _Optional[str] = ..., values: _Optional[bytes] = ...) -> None: ...
+    slope: int
+    curvature: int
+    def __init__(self, round: _Optional[int] = ..., part: _Optional[str] = ..., values: _Optional[bytes] = ..., slope: _Optional[int] = ..., curvature: _Optional[int] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("round", "stop", "best_round", "step", "reason")

@@ -21,6 +21,8 @@ def sent_section(parties: Sequence[PartyDisclosure]) -> Html:
     numeric = (3, 4, 5)
     rows = []
     for party in parties:
+        if not party.sent:
+            continue
         for line in party.sent:
             rows.append(
                 row(

@@ -7,21 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from federation.errors import ProtocolError
+from federation.sealing import SealedMachine
 from federation.session.machine import Machine
 
 
-def run_in_process(machines: Mapping[str, Machine[Any]]) -> dict[str, Any]:
+def run_in_process(machines: Mapping[str, Machine[Any] | SealedMachine]) -> dict[str, Any]:
     """Deliver frames until every machine has finished; returns each party's result.
 
     Raises:
         ProtocolError: nobody has anything to send and somebody still waits.
     """
-    frames = deque(frame for machine in machines.values() for frame in machine.start())
+    frames = deque(
+        (name, *frame) for name, machine in machines.items() for frame in machine.start()
+    )
     while frames:
-        recipient, data = frames.popleft()
+        sender, recipient, data = frames.popleft()
         if recipient not in machines:
             raise ProtocolError(f"a message was sent to '{recipient}', which is not of the session")
-        frames.extend(machines[recipient].receive(data))
+        made = machines[recipient].receive(data, sender)
+        frames.extend((recipient, *frame) for frame in made)
     waiting = [
         f"{name} waits for {m.waiting_for}" for name, m in machines.items() if not m.finished
     ]

@@ -21,6 +21,12 @@ from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Envelope
 from federation.session.wire import decode, encode
 
+# What one session's peers may send ahead of what the role takes, ENVELOPE_BYTES a message included.
+MOST_AHEAD_BYTES = 2 * 1024 * 1024 * 1024
+ENVELOPE_BYTES = 1024
+# Kinds with lists and maps, which take many times their length in memory once they are parsed.
+MOST_BYTES_OF_KIND = {"hello": 1 << 20, "plan": 1 << 20}
+
 Result = TypeVar("Result")
 Body = TypeVar("Body", bound=Message)
 # The envelope's field of each body.
@@ -112,7 +118,8 @@ class Machine(Generic[Result]):
     finished: bool = False
     _result: Result | None = None
     _waiting: Receive | None = None
-    _inbox: dict[str, deque[Envelope]] = field(default_factory=dict)
+    _inbox: dict[str, deque[tuple[Envelope, int]]] = field(default_factory=dict)
+    _ahead: int = 0
     _sent: dict[str, int] = field(default_factory=dict)
     _received: dict[str, int] = field(default_factory=dict)
 
@@ -148,7 +155,7 @@ class Machine(Generic[Result]):
                 f"the name of '{envelope.sender}'"
             )
         self._admit(envelope)
-        self._inbox.setdefault(envelope.sender, deque()).append(envelope)
+        self._keep(envelope, len(frame))
         body = self._take()
         return iter(()) if body is None else self._advance(body)
 
@@ -179,6 +186,24 @@ class Machine(Generic[Result]):
             )
         self._received[envelope.sender] = expected + 1
 
+    def _keep(self, envelope: Envelope, size: int) -> None:
+        """Queue a message until the role takes it; nobody fills this party's memory with them."""
+        kind = str(envelope.WhichOneof("body"))
+        most = MOST_BYTES_OF_KIND.get(kind)
+        if most is not None and size > most:
+            raise ProtocolError(
+                f"'{kind}' of {size} bytes came from {envelope.sender}; at most {most} are right"
+            )
+        cost = size + ENVELOPE_BYTES
+        self._ahead += cost
+        if self._ahead > MOST_AHEAD_BYTES:
+            raise ProtocolError(
+                f"message {envelope.sequence} from {envelope.sender} is one too many: over "
+                f"{MOST_AHEAD_BYTES} bytes wait here while {self.party} waits for "
+                f"{self.waiting_for}"
+            )
+        self._inbox.setdefault(envelope.sender, deque()).append((envelope, cost))
+
     def _take(self) -> object | None:
         """The body the role waits for, if it is here already."""
         if self._waiting is None:
@@ -186,7 +211,8 @@ class Machine(Generic[Result]):
         queue = self._inbox.get(self._waiting.sender)
         if not queue:
             return None
-        envelope = queue.popleft()
+        envelope, cost = queue.popleft()
+        self._ahead -= cost
         kind = envelope.WhichOneof("body")
         if kind != self._waiting.kind:
             raise ProtocolError(

@@ -12,9 +12,14 @@ from google.protobuf.message import DecodeError, Message
 from federation.errors import ProtocolError
 from federation.proto.session_pb2 import Envelope
 
-PROTOCOL_VERSION = 1
-# Blocks keep every frame far below this; a larger frame is an error or an attack.
+# Versions of the protocol that this release speaks, and the one it prefers.
+SUPPORTED_VERSIONS = (2,)
+PROTOCOL_VERSION = SUPPORTED_VERSIONS[-1]
+# Blocks keep every message far below this; a larger one is an error or an attack.
 MAX_FRAME_BYTES = 64 * 1024 * 1024
+# What a transport carries at once: a message is sealed in pieces of at most a mebibyte.
+PIECE_BYTES = 1024 * 1024
+MAX_PARCEL_BYTES = PIECE_BYTES + 64
 # The coordinator names runs and sessions; at everybody the names become parts of paths.
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

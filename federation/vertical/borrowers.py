@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,47 +97,39 @@ class BinnedRows:
         Raises:
             InputError: even two bins a feature are too many.
         """
-        binned = cls._at(columns, parts, max_bins)
-        while most_sums is not None and binned.sums > most_sums:
-            if binned.max_bins <= 2:
+        in_fit = parts != TEST
+        binnings = _binnings(columns, in_fit, max_bins)
+        while most_sums is not None and (sums := _sums(binnings.values())) > most_sums:
+            if max_bins <= 2:
                 raise InputError(
-                    f"{len(binned.binnings)} features are too many for exact sums over "
-                    f"{binned.fit.shape[1]:,} borrowers, which allow {most_sums}: they would give "
+                    f"{len(binnings)} features are too many for exact sums over "
+                    f"{int(in_fit.sum()):,} borrowers, which allow {most_sums}: they would give "
                     "single labels away; declare fewer features, align more borrowers, or train "
                     "with a label_epsilon"
                 )
-            fewer = min(binned.max_bins - 1, binned.max_bins * most_sums // binned.sums + 1)
-            binned = cls._at(columns, parts, max(2, fewer))
-        return binned
+            max_bins = max(2, min(max_bins - 1, max_bins * most_sums // sums + 1))
+            binnings = _binnings(columns, in_fit, max_bins)
+        # codes are held as narrow as they are: the largest thing that a party keeps of its rows
+        narrow = all(binning.bins <= 256 for binning in binnings.values())
+        dtype = np.uint8 if narrow else np.uint16
+        used = [columns[index] for index in binnings]
+        fit = np.empty((len(used), int(in_fit.sum())), dtype=dtype)
+        test = np.empty((len(used), int((~in_fit).sum())), dtype=dtype)
+        for place, (column, binning) in enumerate(zip(used, binnings.values(), strict=True)):
+            codes = binning.assign(column)
+            fit[place], test[place] = codes[in_fit], codes[~in_fit]
+        return cls(
+            tuple(binnings.values()),
+            tuple(column.spec.label for column in used),
+            fit,
+            test,
+            max_bins,
+        )
 
     @property
     def sums(self) -> int:
         """How many sums describe all bins: the fullest of each feature follows from the others."""
-        return sum(binning.bins - 1 for binning in self.binnings)
-
-    @classmethod
-    def _at(
-        cls, columns: Sequence[FeatureColumn], parts: npt.NDArray[np.uint8], max_bins: int
-    ) -> BinnedRows:
-        in_fit = parts != TEST
-        floor = bin_floor(int(in_fit.sum()))
-        binnings, labels, fit, test = [], [], [], []
-        for column in columns:
-            binning = fit_binning(column, in_fit, max_bins, floor)
-            if binning.bins < 2:
-                continue
-            codes = binning.assign(column)
-            binnings.append(binning)
-            labels.append(column.spec.label)
-            fit.append(codes[in_fit])
-            test.append(codes[~in_fit])
-        return cls(
-            tuple(binnings),
-            tuple(labels),
-            np.array(fit, dtype=np.uint16).reshape(len(fit), int(in_fit.sum())),
-            np.array(test, dtype=np.uint16).reshape(len(test), int((~in_fit).sum())),
-            max_bins,
-        )
+        return _sums(self.binnings)
 
     def terms(self) -> list[Term]:
         """One term a feature."""
@@ -175,3 +167,16 @@ class BinnedRows:
             weights=tuple(tuple(map(float, row)) for row in by_feature),
             shares=tuple(tuple(map(float, row / borrowers)) for row in counts),
         )
+
+
+def _binnings(
+    columns: Sequence[FeatureColumn], in_fit: npt.NDArray[np.bool_], max_bins: int
+) -> dict[int, Binning]:
+    """Binnings of the features that have two bins or more, by the feature's place."""
+    floor = bin_floor(int(in_fit.sum()))
+    fitted = {i: fit_binning(c, in_fit, max_bins, floor) for i, c in enumerate(columns)}
+    return {index: binning for index, binning in fitted.items() if binning.bins > 1}
+
+
+def _sums(binnings: Iterable[Binning]) -> int:
+    return sum(binning.bins - 1 for binning in binnings)

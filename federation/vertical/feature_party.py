@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 from federation.additive.feature_party import FeaturePartyFit
 from federation.additive.model_part import ModelPart
 from federation.alignment import GroupWorkers, feature_party_alignment
+from federation.alignment.kept import KeptAlignment, ids_digest, resumed_feature_alignment
 from federation.errors import ProtocolError
+from federation.identity import Voucher
 from federation.masking import PairwiseMasks
 from federation.proto.session_pb2 import Closing
 from federation.schema import FeatureColumn
 from federation.session.machine import Receive, Send, Step
+from federation.session.store import KeptStore, NoStore
 from federation.split.part import NetworkPart
 from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import introduce
 from federation.vertical.borrowers import BorrowerTable
 from federation.vertical.feature_trainings import FeatureTrainings, Prepared
+from federation.vertical.kept_alignments import keep, offered
+from federation.vertical.kept_maps import MapKeeper
 from federation.vertical.plan import SessionPlan, check_partners
 from federation.vertical.trainings import bin_key
 
@@ -63,6 +68,9 @@ def feature_party_session(
     clock: Callable[[], float] = time.perf_counter,
     partners: tuple[str, ...] | None = None,
     sequences: Sequences = (),
+    voucher: Voucher | None = None,
+    store: KeptStore | None = None,
+    cores: int = 1,
 ) -> Generator[Step, object, FeatureSessionResult]:
     """The whole session.
 
@@ -76,10 +84,18 @@ def feature_party_session(
         partners: all feature parties that this one agreed to train with; a plan with others is
             refused (a missing one would unmask partial scores). None: whomever the plan names.
         sequences: monthly sequences among the features, by name, the oldest month first.
+        voucher: signs this party's mask key and checks the others'; None only where all parties
+            run in one process.
+        store: where alignments and maps are kept for later sessions; None keeps nothing.
+        cores: threads that make a map's hint.
     """
+    store = store or NoStore()
     seconds: dict[str, float] = {}
     masks = PairwiseMasks(party)
-    body = yield from introduce(label_party, len(table.features), software, masks)
+    kept = offered(store, table.identifiers, label_party)
+    body = yield from introduce(
+        label_party, len(table.features), software, masks, session, voucher, tuple(kept)
+    )
     plan, noise_bound = SessionPlan.from_json(body.plan_json, session, party)
     if plan.label_party != label_party:
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
@@ -89,9 +105,27 @@ def feature_party_session(
     masks.agree(session, body.mask_public_keys)
 
     started = clock()
-    aligned = yield from feature_party_alignment(
-        table.identifiers, label_party, group, plan.domain, plan.alignment
-    )
+    resumed = kept.get(body.kept_alignment)
+    if resumed is not None and resumed.mode != plan.alignment:
+        raise ProtocolError(
+            f"the plan goes on with an alignment of mode '{resumed.mode}', but its own mode is "
+            f"'{plan.alignment}'"
+        )
+    if resumed is not None:
+        aligned = yield from resumed_feature_alignment(resumed, label_party)
+    else:
+        aligned = yield from feature_party_alignment(
+            table.identifiers, label_party, group, plan.domain, plan.alignment
+        )
+        made = KeptAlignment(
+            session,
+            label_party,
+            plan.alignment,
+            ids_digest(table.identifiers),
+            aligned.rows,
+            aligned.label_party_ids,
+        )
+        keep(store, made)
     seconds["alignment"] = clock() - started
     own = FeatureTrainings(
         table,
@@ -103,7 +137,8 @@ def feature_party_session(
         label_party,
         plan,
         masks,
-        noise_bound,
+        MapKeeper(store, body.kept_alignment or session, noise_bound),
+        cores,
     )
     started = clock()
     prepared: dict[str, Prepared] = {}
@@ -127,6 +162,7 @@ def feature_party_session(
         parts[settings.name], fits[settings.name] = part, fit
         seconds[f"training '{settings.name}'"] = clock() - started
         started = clock()
+    own.keep(prepared)
     by_name = {
         training.name: prepared[bin_key(training)]
         for training in plan.trainings

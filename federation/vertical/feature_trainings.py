@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,13 @@ from federation.additive.feature_party import FeaturePartyFit, send_partial_scor
 from federation.additive.model_part import ModelPart
 from federation.alignment import ABSENT_ROW
 from federation.errors import InputError
-from federation.linear_maps import Direction, FeatureSide, feature_side, scheme_for
+from federation.linear_maps import (
+    Direction,
+    FeatureSide,
+    OneHotMatrix,
+    feature_side,
+    scheme_for,
+)
 from federation.masking import PairwiseMasks
 from federation.proto.session_pb2 import MapSeed
 from federation.quantisation import RESIDUAL_SCALE
@@ -23,6 +29,7 @@ from federation.session.machine import Progress, Send, Step, expect
 from federation.split.part import NetworkPart
 from federation.split.settings import BlindSettings, Sequences, SplitSettings
 from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
+from federation.vertical.kept_maps import MapKeeper, most_queries
 from federation.vertical.plan import TEST, SessionPlan
 from federation.vertical.trainings import OverBins, bin_settings
 
@@ -55,7 +62,8 @@ class FeatureTrainings:
     label_party: str
     plan: SessionPlan
     masks: PairwiseMasks
-    noise_bound: int
+    keeper: MapKeeper
+    cores: int = 1  # threads that make a hint
 
     @property
     def fit(self) -> npt.NDArray[np.bool_]:
@@ -86,10 +94,29 @@ class FeatureTrainings:
             )
         block = Block(binned.terms(), binned.fit, self.rows[self.fit])
         matrix, omitted = block.one_hot()
-        context = self.plan.map_context(self.party, key)
-        scheme = scheme_for(borrowers)
+        side = yield from self._map(matrix, key)
+        declared = not isinstance(training, BlindSettings) or training.encoder.declared_features
+        return Prepared(binned, block, omitted, side, encoder, declared)
+
+    def _map(self, matrix: OneHotMatrix, key: str) -> Generator[Step, object, FeatureSide]:
+        """The kept map of these bins, if both sides have it, or a new one with its hint."""
+        context = self.plan.map_context(self.keeper.alignment, self.party, key)
+        queries = most_queries(self.plan.trainings, key)
+        kept = self.keeper.feature_side(key, matrix, context, queries)
+        if kept is not None:
+            resumed, offer = kept
+            yield Send(self.label_party, "map_offer", offer)
+            if (yield from expect(self.label_party, MapSeed)).kept:
+                yield Progress("set-up", 1.0, "the kept map goes on: no bin has changed since")
+                return resumed
         side = feature_side(
-            scheme, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, self.noise_bound, context
+            scheme_for(matrix.columns),
+            matrix,
+            Direction.TO_OWNER,
+            RESIDUAL_SCALE,
+            self.keeper.noise_bound,
+            context,
+            self.cores,
         )
         yield Send(self.label_party, "map_offer", side.offer())
         seed = yield from expect(self.label_party, MapSeed)
@@ -97,8 +124,13 @@ class FeatureTrainings:
             yield Send(self.label_party, "hint_block", hint_block)
             done = (hint_block.first_row + hint_block.rows) / matrix.rows
             yield Progress("set-up", 0.2 + 0.8 * done, f"hint row {hint_block.first_row:,}")
-        declared = not isinstance(training, BlindSettings) or training.encoder.declared_features
-        return Prepared(binned, block, omitted, side, encoder, declared)
+        return side
+
+    def keep(self, prepared: Mapping[str, Prepared]) -> None:
+        """Keep the maps for later sessions, by their keys; a blind training's bins never return."""
+        for key, ready in prepared.items():
+            if ready.encoder is None:
+                self.keeper.keep_feature_side(key, ready.side)
 
     def _encode(self, training: BlindSettings) -> tuple[NetworkPart, list[FeatureColumn]]:
         """Pre-train on the whole table but the test borrowers; embed the aligned ones."""

@@ -13,15 +13,29 @@ import numpy.typing as npt
 from federation.additive.label_noise import LabelNoise
 from federation.additive.label_party import LabelPartyFit
 from federation.additive.model_part import ModelPart
-from federation.alignment import GroupWorkers, announce_rows, label_party_alignment
+from federation.alignment import (
+    GroupWorkers,
+    LabelAlignment,
+    announce_rows,
+    label_party_alignment,
+)
+from federation.alignment.kept import (
+    KeptAlignment,
+    announce_parts,
+    ids_digest,
+    resumed_label_alignment,
+)
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import scheme_for
 from federation.proto.session_pb2 import Closing
-from federation.session.machine import Send, Step, expect
+from federation.session.machine import Progress, Send, Step, expect
+from federation.session.store import KeptStore, NoStore
 from federation.split.part import NetworkPart
 from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import collect_hellos, send_plan
 from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.kept_alignments import choose, keep, offered
+from federation.vertical.kept_maps import MapKeeper
 from federation.vertical.label_trainings import LabelTrainings, Prepared
 from federation.vertical.plan import TEST, TRAINING, SessionPlan
 from federation.vertical.trainings import (
@@ -94,6 +108,7 @@ def label_party_session(
     run: str,
     clock: Callable[[], float] = time.perf_counter,
     sequences: Sequences = (),
+    store: KeptStore | None = None,
 ) -> Generator[Step, object, LabelSessionResult]:
     """The whole session.
 
@@ -104,7 +119,9 @@ def label_party_session(
         run: the run's name in the ledger.
         clock: seconds, for the stages' durations.
         sequences: monthly sequences among the features, by name, the oldest month first.
+        store: where alignments and maps are kept for later sessions; None keeps nothing.
     """
+    store = store or NoStore()
     labels = table.label
     if labels is None:
         raise InputError(f"the label party '{plan.label_party}' has no label column")
@@ -112,14 +129,19 @@ def label_party_session(
     seconds: dict[str, float] = {}
     started = clock()
 
-    features = yield from _agree(table, plan)
+    features, kept = yield from _agree(table, plan, store)
     noise_bound = _noise_bound(plan, features)
     seconds["agreement"] = clock() - started
 
     started = clock()
-    alignment = yield from label_party_alignment(
-        table.identifiers, partners, plan.alignment, group, plan.domain
-    )
+    if kept is None:
+        alignment = yield from label_party_alignment(
+            table.identifiers, partners, plan.alignment, group, plan.domain
+        )
+    else:
+        words = f"the alignment of session {kept.session} goes on: no id has changed since"
+        yield Progress("alignment", 1.0, words)
+        alignment = resumed_label_alignment(kept)
     # The cut is made in the label party's own row order, so that it is the same whatever random
     # order the alignment drew.
     in_table = np.sort(alignment.rows)
@@ -127,7 +149,12 @@ def label_party_session(
     parts_in_table = plan.split.parts(labels[in_table], fixed)
     parts = parts_in_table[np.searchsorted(in_table, alignment.rows)]
     # Which borrowers validate is nobody else's business.
-    yield from announce_rows(alignment, np.where(parts == TEST, TEST, TRAINING).astype(np.uint8))
+    announced = np.where(parts == TEST, TEST, TRAINING).astype(np.uint8)
+    if kept is None:
+        yield from announce_rows(alignment, announced)
+        keep(store, _kept(table, plan, alignment))
+    else:
+        yield from announce_parts(kept, announced)
     seconds["alignment"] = clock() - started
 
     started = clock()
@@ -141,7 +168,7 @@ def label_party_session(
         sequences,
         plan,
         features,
-        noise_bound,
+        MapKeeper(store, kept.session if kept else plan.session, noise_bound),
         run,
     )
     prepared: dict[str, Prepared] = {}
@@ -164,6 +191,7 @@ def label_party_session(
         results.append(TrainingResult(settings, fit, part, digests, test_scores, clock() - started))
         seconds[f"training '{settings.name}'"] = results[-1].seconds
         started = clock()
+    own.keep(prepared)
     alone = own.alone()
     seconds["label party alone"] = clock() - started
     return LabelSessionResult(
@@ -184,16 +212,36 @@ def label_party_session(
     )
 
 
-def _agree(table: BorrowerTable, plan: SessionPlan) -> Generator[Step, object, dict[str, int]]:
-    """Hello from everybody, then the plan to everybody; returns features by party."""
+def _kept(table: BorrowerTable, plan: SessionPlan, alignment: LabelAlignment) -> KeptAlignment:
+    return KeptAlignment(
+        plan.session,
+        plan.label_party,
+        plan.alignment,
+        ids_digest(table.identifiers),
+        alignment.rows,
+        partner_ids=alignment.partner_ids,
+        shared_ids=alignment.shared_ids,
+    )
+
+
+def _agree(
+    table: BorrowerTable, plan: SessionPlan, store: KeptStore
+) -> Generator[Step, object, tuple[dict[str, int], KeptAlignment | None]]:
+    """Hello from everybody, then the plan to everybody.
+
+    Returns:
+        Features by party, and the kept alignment that goes on, if any.
+    """
     features = {plan.label_party: len(table.features)}
     hellos = yield from collect_hellos(plan.feature_parties, plan.label_party)
     for party, hello in hellos.items():
         if not 1 <= hello.features <= 100_000:
             raise ProtocolError(f"{party} declares {hello.features} features; 1 or more are needed")
         features[party] = hello.features
-    yield from send_plan(plan.to_json(_noise_bound(plan, features)), hellos)
-    return features
+    kept = choose(offered(store, table.identifiers, plan.label_party), hellos, plan.alignment)
+    resumed = kept.session if kept else ""
+    yield from send_plan(plan.to_json(_noise_bound(plan, features)), hellos, resumed)
+    return features, kept
 
 
 def _noise_bound(plan: SessionPlan, features: Mapping[str, int]) -> int:

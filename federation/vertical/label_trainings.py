@@ -17,15 +17,17 @@ from federation.additive.settings import AdditiveSettings
 from federation.errors import ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
 from federation.privacy.calibration import check_target
-from federation.proto.session_pb2 import HintBlock, MapOffer
+from federation.proto.session_pb2 import HintBlock, MapOffer, MapSeed
 from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
 from federation.schema import FeatureColumn
 from federation.session.machine import Progress, Send, Step, expect
-from federation.split.settings import Sequences, SplitSettings
+from federation.split.settings import BlindSettings, Sequences, SplitSettings
 from federation.vertical.borrowers import BinnedRows, most_exact_sums
+from federation.vertical.kept_maps import MapKeeper, most_queries
 from federation.vertical.plan import TEST, VALIDATION, SessionPlan
 from federation.vertical.trainings import (
     OverBins,
+    bin_key,
     bin_settings,
     map_settings,
     partner_features,
@@ -46,6 +48,7 @@ class Prepared:
     block: Block  # with the intercept as its first term
     maps: Mapping[str, LabelSide]
     map_rows: Mapping[str, int]
+    map_features: Mapping[str, int]  # that have rows in the map
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class LabelTrainings:
     sequences: Sequences
     plan: SessionPlan
     features: Mapping[str, int]
-    noise_bound: int
+    keeper: MapKeeper
     run: str
 
     def __post_init__(self) -> None:
@@ -95,21 +98,11 @@ class LabelTrainings:
         binned = BinnedRows.of(self.columns, self.parts, settings.bins)
         block = Block([INTERCEPT, *binned.terms()], with_intercept(binned.fit), self.rows[self.fit])
         maps: dict[str, LabelSide] = {}
-        map_rows = {}
+        map_rows: dict[str, int] = {}
+        map_features: dict[str, int] = {}
         for party in self.plan.feature_parties:
-            offer = yield from expect(party, MapOffer)
-            self._check_offer(training, key, party, offer)
-            context = self.plan.map_context(party, key)
-            side = label_side(
-                scheme,
-                block.borrowers,
-                Direction.TO_OWNER,
-                RESIDUAL_SCALE,
-                self.noise_bound,
-                context,
-            )
-            yield Send(party, "map_seed", side.accept(offer))
-            maps[party], map_rows[party] = side, int(offer.rows_sent)
+            maps[party], offer = yield from self._map(training, key, party)
+            map_rows[party], map_features[party] = int(offer.rows_sent), int(offer.features)
         for place, (party, side) in enumerate(maps.items()):
             while not side.ready:
                 block_of_hint = yield from expect(party, HintBlock)
@@ -119,7 +112,44 @@ class LabelTrainings:
                     "set-up", 0.2 + 0.8 * (place + taken) / len(maps), f"hint of {party}"
                 )
         yield Progress("set-up", 1.0, f"{sum(map_rows.values())} bins of partners are ready")
-        return Prepared(binned, block, maps, map_rows)
+        return Prepared(binned, block, maps, map_rows, map_features)
+
+    def _map(
+        self, training: OverBins, key: str, party: str
+    ) -> Generator[Step, object, tuple[LabelSide, MapOffer]]:
+        """The kept map that a partner offers, if it is kept here too, or the start of a new one."""
+        context = self.plan.map_context(self.keeper.alignment, party, key)
+        columns = len(self.labels)
+        offer = yield from expect(party, MapOffer)
+        self._check_offer(training, key, party, offer)
+        if offer.kept_map:
+            name, queries = _map_name(party, key), most_queries(self.plan.trainings, key)
+            resumed = self.keeper.label_side(name, offer, columns, context, queries)
+            yield Send(party, "map_seed", MapSeed(kept=resumed is not None))
+            if resumed is not None:
+                return resumed, offer
+            offer = yield from expect(party, MapOffer)
+            self._check_offer(training, key, party, offer)
+        side = label_side(
+            scheme_for(columns),
+            columns,
+            Direction.TO_OWNER,
+            RESIDUAL_SCALE,
+            self.keeper.noise_bound,
+            context,
+        )
+        yield Send(party, "map_seed", side.accept(offer))
+        return side, offer
+
+    def keep(self, prepared: Mapping[str, Prepared]) -> None:
+        """Keep the maps for later sessions; a blind training's bins never return."""
+        blind = {bin_key(t) for t in self.plan.trainings if isinstance(t, BlindSettings)}
+        for key, ready in prepared.items():
+            if key in blind:
+                continue
+            for party, side in ready.maps.items():
+                name = _map_name(party, key)
+                self.keeper.keep_label_side(name, side, ready.map_features[party])
 
     def _check_offer(self, training: OverBins, key: str, party: str, offer: MapOffer) -> None:
         # The label noise is calibrated to the features that a partner declared.
@@ -190,3 +220,7 @@ class LabelTrainings:
         return alone_scores(
             binned.terms(), binned.fit, self.labels, binned.test, first.smoothness, first.ridge
         )
+
+
+def _map_name(party: str, key: str) -> str:
+    return f"{party}\0{key}"

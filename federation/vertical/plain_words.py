@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from federation.vertical.trainings import ADDITIVE, BLIND, SPLIT
@@ -49,6 +49,31 @@ def direction(kinds: set[str]) -> str:
     """Which way the trainings of these kinds sent what."""
     parts = [DIRECTION] if kinds - {SPLIT} else []
     return " ".join(parts + [SPLIT_DIRECTION] * (SPLIT in kinds))
+
+
+def coordinator_words(fingerprints: Mapping[str, str]) -> PartyWords:
+    """What the coordinator learned: it carries messages, and is told how the session goes.
+
+    Args:
+        fingerprints: of every party's pinned key.
+    """
+    keys = ", ".join(f"{party} {fingerprint}" for party, fingerprint in fingerprints.items())
+    return PartyWords(
+        (
+            "Which parties took part, and when each sent how many bytes to whom.",
+            "What the parties tell it for people to watch and for the run's record: stages, how "
+            "many borrowers and bins there are, training loss and validation AUC by round, test "
+            "metrics.",
+        ),
+        (
+            "From sizes, how many ids and bins each party has, closely.",
+            "It could drop or delay messages, which ends the session, and change none unseen.",
+        ),
+        (
+            "What the parties said to each other: every message was sealed from party to party "
+            f"under keys that they have pinned and that the coordinator never held ({keys}).",
+        ),
+    )
 
 
 def label_party_words(

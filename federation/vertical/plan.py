@@ -166,9 +166,12 @@ class SessionPlan:
         """Separates this session's hashes from any other's."""
         return alignment_domain(self.session)
 
-    def map_context(self, feature_party: str, key: str) -> bytes:
-        """Binds a private linear map to its session, pair of parties and binning."""
-        return f"{self.session}\0{self.label_party}\0{feature_party}\0{key}".encode()
+    def map_context(self, alignment: str, feature_party: str, key: str) -> bytes:
+        """Binds a private linear map to its alignment, pair of parties and binning.
+
+        `alignment` is the session that made the alignment, this one or an earlier one.
+        """
+        return f"{alignment}\0{self.label_party}\0{feature_party}\0{key}".encode()
 
     def to_json(self, noise_bound: int) -> str:
         """What the partners are told; the split stays at the label party."""

@@ -26,6 +26,7 @@ from federation.alignment import (
     label_party_alignment,
 )
 from federation.errors import InputError, ProtocolError
+from federation.identity import Voucher
 from federation.masking import PairwiseMasks
 from federation.proto.session_pb2 import Closing, Plan
 from federation.record_chain import canonical_json
@@ -133,6 +134,7 @@ def feature_party_prediction(
     software: str,
     partners: tuple[str, ...] | None = None,
     encoder: NetworkPart | None = None,
+    voucher: Voucher | None = None,
 ) -> Generator[Step, object, int]:
     """A feature party's side; returns how many borrowers were scored.
 
@@ -140,7 +142,7 @@ def feature_party_prediction(
     blind training, makes its columns.
     """
     masks = PairwiseMasks(party)
-    body = yield from introduce(label_party, len(table.features), software, masks)
+    body = yield from introduce(label_party, len(table.features), software, masks, session, voucher)
     alignment_mode = _check_plan(body, part, party)
     check_partners(tuple(body.mask_public_keys), partners)
     masks.agree(session, body.mask_public_keys)

@@ -18,13 +18,16 @@ from flwr.serverapp import Grid, ServerApp
 
 from federation.errors import InputError, PartyFailure
 from federation.horizontal.server import Limits
+from federation.identity import PartyPublicKey, check_pins
 from federation.proto.relay_pb2 import ProgressNote
+from federation.session.relay_messages import one_line
 from federation.session.wire import RUN_NAME
 from server.coordinator.horizontal_run import HorizontalJob, run_horizontal
 from server.coordinator.nodes import PARTY_SECONDS, find_parties, missing
 from server.coordinator.relay import Relay
 from server.coordinator.transcript_store import TranscriptStore
 
+LOOPBACK = "127.0.0.1:0"
 # Longer than any training: a message that is lost costs its session, not the run.
 SESSION_TTL_SECONDS = 24 * 3600.0
 
@@ -41,17 +44,23 @@ class SessionJob:
         task: 'train', or 'predict' with the model of another run.
         model_run, training: that model.
         party_seconds: how long to wait for all parties to come.
+        pins: the parties' public keys: who may take a seat at the relay, and which.
+        listen: host:port at which the relay listens; port 0 takes a free one.
+        address: host:port that parties are told; where they reach `listen` if it is empty.
     """
 
     run: str
     session: str
     label_party: str
     parties: tuple[str, ...]
+    pins: Mapping[str, PartyPublicKey]
     trainings: tuple[Mapping[str, Any], ...] = ()
     task: str = "train"
     model_run: str = ""
     training: str = ""
     party_seconds: float = PARTY_SECONDS
+    listen: str = LOOPBACK
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,8 @@ def run_session(
     started = time.monotonic()
     nodes = _find_all(grid, job)
     found = time.monotonic()
-    tickets = {party: secrets.token_bytes(32) for party in job.parties}
-    with Relay(job.session, tickets, job.party_seconds, on_progress) as relay:
+    pins = {party: job.pins[party] for party in job.parties}
+    with Relay(job.session, pins, job.party_seconds, on_progress, listen=job.listen) as relay:
         pending = {}
         for party, node in nodes.items():
             asked = ConfigRecord(
@@ -92,8 +101,8 @@ def run_session(
                     "run": job.run,
                     "session": job.session,
                     "party": party,
-                    "address": relay.address,
-                    "ticket": tickets[party],
+                    "address": job.address or relay.address,
+                    "certificate": relay.certificate,
                     "trainings": json.dumps([dict(training) for training in job.trainings]),
                     "task": job.task,
                     "model_run": job.model_run,
@@ -111,11 +120,25 @@ def run_session(
         traffic = relay.traffic
         _await_replies(grid, pending)
     return SessionOutcome(
-        summaries={party: json.loads(text) for party, text in summaries.items()},
+        summaries={party: _summary(party, text) for party, text in summaries.items()},
         bytes_relayed={party: seen.bytes for party, seen in traffic.items()},
         frames_relayed={party: seen.frames for party, seen in traffic.items()},
         seconds={"find parties": found - started, "session": time.monotonic() - found},
     )
+
+
+def _summary(party: str, text: str) -> Mapping[str, Any]:
+    """A party's summary, which may be anything that it sent."""
+    try:
+        summary = json.loads(text)
+    except (ValueError, RecursionError):
+        summary = None
+    if not isinstance(summary, dict):
+        raise PartyFailure(
+            f"{party} ended the session with a summary that is no JSON object; the parties keep "
+            "their model parts, but the run has no record of it"
+        )
+    return summary
 
 
 def _find_all(grid: Grid, job: SessionJob) -> dict[str, int]:
@@ -135,12 +158,17 @@ def _check_replies(grid: Grid, pending: dict[str, str]) -> None:
     for reply in grid.pull_messages(list(pending)):
         party = pending.pop(reply.metadata.reply_to_message_id, "a party")
         if reply.has_error():
-            raise PartyFailure(f"{party}: its process failed ({reply.error.reason})")
-        sentence = str(reply.content["outcome"]["sentence"])
+            reason = one_line(reply.error.reason or "no reason given", 500)
+            raise PartyFailure(f"{party}: its process failed ({reason})")
+        try:
+            outcome = reply.content["outcome"]
+            sentence, kind = str(outcome["sentence"]), outcome.get("kind")
+        except (KeyError, TypeError, AttributeError):
+            sentence, kind = "its reply does not say how the session ended", None
         if sentence:
-            # A party that only heard of another's failure is not the one to blame.
-            heard = reply.content["outcome"]["kind"] == "PartyFailure"
-            raise PartyFailure(sentence if heard else f"{party}: {sentence}")
+            # A party that only heard of a failure, or can't reach the relay, is not to blame.
+            who = f"{party} reports" if kind == "PartyFailure" else party
+            raise PartyFailure(f"{who}: {one_line(sentence)}")
 
 
 def _await_replies(grid: Grid, pending: dict[str, str]) -> None:
@@ -161,14 +189,46 @@ def main(grid: Grid, context: Context) -> None:
     Vertical (the default): a session, label party first. Horizontal: several banks' rounds, with
     the banks' limits and, to go on with a run that was stopped, its name (`resume`).
     """
-    names = tuple(str(context.run_config["parties"]).split(","))
+    names = tuple(map(str.strip, str(context.run_config["parties"]).split(",")))
     if context.run_config.get("topology", "vertical") == "horizontal":
         job = horizontal_job(names, str(context.run_id), context.run_config)
         folder = Path(str(context.run_config.get("transcripts", "transcripts"))) / job.run
         run_horizontal(grid, job, TranscriptStore(folder))
         return
     session = f"{context.run_id:x}-{secrets.token_hex(4)}"
-    run_session(grid, SessionJob(str(context.run_id), session, names[0], names))
+    pins = read_pins(str(context.run_config.get("party-keys", "")), names)
+    session_job = SessionJob(
+        str(context.run_id),
+        session,
+        names[0],
+        names,
+        pins,
+        listen=str(context.run_config.get("relay-listen", LOOPBACK)),
+        address=str(context.run_config.get("relay-address", "")),
+    )
+    run_session(grid, session_job)
+
+
+def read_pins(text: str, names: tuple[str, ...]) -> dict[str, PartyPublicKey]:
+    """The parties' public keys from Flower's flat configuration: NAME=KEY, commas between.
+
+    Raises:
+        InputError: a party's key is missing or mistyped, or two parties have the same one.
+    """
+    pins: dict[str, PartyPublicKey] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, key = (part.strip() for part in entry.partition("="))
+        if name in pins:
+            raise InputError(f"run configuration: party-keys has two keys of {name}; one is right")
+        pins[name] = PartyPublicKey.from_text(key, f"run configuration, party-keys: {name}")
+    late = missing(names, pins)
+    if late:
+        raise InputError(
+            f"run configuration: party-keys has no key of {', '.join(late)}; give "
+            'party-keys="NAME=KEY,NAME=KEY" with the lines that `veilscore keys` prints there'
+        )
+    check_pins(pins)
+    return pins
 
 
 def horizontal_job(

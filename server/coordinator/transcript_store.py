@@ -17,7 +17,7 @@ from federation.errors import InputError
 from federation.horizontal.server import Transcript
 from federation.proto.secure_sum_pb2 import MaskedTotal
 
-FORMAT = "veilscore transcript 1"
+FORMAT = "veilscore transcript 2"
 SUMS = "secure-sum.bin"
 
 
@@ -47,6 +47,7 @@ class TranscriptStore:
             "format": FORMAT,
             "run": transcript.run,
             "public_keys": {b: key.hex() for b, key in transcript.public_keys.items()},
+            "signatures": {b: made.hex() for b, made in transcript.signatures.items()},
             "totals": len(transcript.totals),
             "next_step": transcript.next_step,
             "excluded": dict(transcript.excluded),
@@ -78,6 +79,7 @@ class TranscriptStore:
                 {str(bank): str(why) for bank, why in content["excluded"].items()},
                 int(content["prepared_until"]),
                 _released(*content["released"]),
+                {bank: bytes.fromhex(made) for bank, made in content["signatures"].items()},
             )
         except FileNotFoundError as error:
             raise InputError(

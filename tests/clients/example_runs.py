@@ -13,6 +13,7 @@ from clients.channels.stream import StreamChannel
 from clients.example import write_example
 from clients.federation_file import FederationConfig, read_federation
 from clients.party import PartyJob, PartyRun
+from clients.pins import identity_of, pins_of
 from clients.plan import epsilon_budget, session_plan
 from federation.session.in_process import run_in_process
 from server.coordinator.relay import Relay
@@ -31,6 +32,7 @@ def party_job(
         run=run,
         session=session,
         manifest=config.manifest_of(party),
+        identity=identity_of(config, party),
         label_party=config.label_party.name,
         output=config.output / run / party,
         plan=session_plan(config, session, trainings) if is_label_party else None,
@@ -64,10 +66,16 @@ def files_below(folder: Path) -> set[str]:
 
 
 def _take_part(
-    federation: Path, party: str, run: str, trainings: Sequence[Mapping[str, Any]], address: str
+    federation: Path,
+    party: str,
+    run: str,
+    trainings: Sequence[Mapping[str, Any]],
+    address: str,
+    certificate: bytes,
 ) -> None:
     config = read_federation(federation)
-    channel = StreamChannel(address, party.encode(), tell_inputs=True)
+    key = identity_of(config, party).key
+    channel = StreamChannel(address, key, certificate, tell_inputs=True)
     part = PartyRun(party_job(config, party, run, trainings), channel.note)
     channel.run(part.machine, lambda: json.dumps(part.finish()))
 
@@ -78,13 +86,10 @@ def run_over_stream(
     """As `run_all`, every party in a process of its own, over the relay."""
     names = [party.name for party in config.parties]
     spawn = multiprocessing.get_context("spawn")
-    tickets = {name: name.encode() for name in names}
-    with Relay(f"{run}-session", tickets, join_seconds=60) as relay:
+    with Relay(f"{run}-session", pins_of(config), join_seconds=60) as relay:
+        arguments = (run, trainings, relay.address, relay.certificate)
         processes = [
-            spawn.Process(
-                target=_take_part, args=(config.path, name, run, trainings, relay.address)
-            )
-            for name in names
+            spawn.Process(target=_take_part, args=(config.path, name, *arguments)) for name in names
         ]
         for process in processes:
             process.start()

@@ -22,6 +22,7 @@ from clients.horizontal_plan import horizontal_plan
 from clients.vault import ChainFile, Vault
 from federation.errors import InputError, PartyFailure, ProtocolError, VeilscoreError
 from federation.horizontal.client_state import BankState
+from federation.horizontal.messages import PROTOCOL_VERSION as SPOKEN
 from federation.horizontal.messages import declined
 from federation.horizontal.server import Ask, Limits, Outcome, coordinate
 from federation.neural.weights import digest
@@ -244,11 +245,11 @@ def test_damaged_files_of_a_run_are_one_sentence(tmp_path: Path) -> None:
     config = write_small_banks(tmp_path)
     orders: list[tuple[str, bytes]] = []
     drive(config, orders=orders, stop="contribution, step 0")
-    order = Order(protocol_version=1, run=RUN, bank="ash", join={}).SerializeToString()
+    order = Order(protocol_version=SPOKEN, run=RUN, bank="ash", join={}).SerializeToString()
     folder = vault_of(config, "ash").run_folder(RUN)
     rows = folder / "rows.parquet"
     rows.write_bytes(rows.read_bytes()[:-100])
-    afresh = Order(protocol_version=1, run=RUN, bank="ash", join={"afresh": True})
+    afresh = Order(protocol_version=SPOKEN, run=RUN, bank="ash", join={"afresh": True})
     with pytest.raises(InputError, match=r"rows.parquet: not the rows"):
         BankTraining(job_of(config, "ash")).answer(afresh.SerializeToString())
     state = folder / "state.safetensors"
@@ -263,6 +264,6 @@ def test_a_manifest_that_changed_is_refused(tmp_path: Path) -> None:
     drive(config, stop="contribution, step 0")
     manifest = tmp_path / "ash" / "manifest.toml"
     manifest.write_text(manifest.read_text().replace('unit = "EUR"', 'unit = "USD"'))
-    order = Order(protocol_version=1, run=RUN, bank="ash", join={}).SerializeToString()
+    order = Order(protocol_version=SPOKEN, run=RUN, bank="ash", join={}).SerializeToString()
     with pytest.raises(InputError, match="another plan"):
         BankTraining(job_of(config, "ash")).answer(order)

@@ -238,7 +238,7 @@ def test_consents_in_a_file_have_usual_column_names(tmp_path: Path) -> None:
         ('"owed in May", ', "", "[features.owed] has 1 labels for 2 columns"),
         ('["may", "june"]', "[]", "has an empty list 'columns'"),
         ("[party]", "[party", "is not valid TOML"),
-        ("[ids]\n", "", "has an unknown key 'column'; choose from 'path', 'sep"),
+        ("[ids]\n", "", "has an unknown key 'column'; choose from 'kind', 'path'"),
         ('[ids]\ncolumn = "id"', "", "lacks the table [ids]; write, for example: column ="),
         ('path = "', 'separator = ";;"\npath = "', "'separator' as ';;'; it must be one sign"),
         ('path = "', 'decimal = ","\npath = "', "one sign as both 'separator' and 'decimal'"),

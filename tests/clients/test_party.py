@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,4 @@ def test_the_label_party_needs_a_plan(tmp_path: Path) -> None:
     config = federation(tmp_path / "f")
     job = party_job(config, "platform", "run-1")
     with pytest.raises(InputError, match="the label party 'platform' was given no plan"):
-        PartyRun(
-            type(job)(job.run, job.session, job.manifest, label_party="platform", output=job.output)
-        )
+        PartyRun(replace(job, label_party="platform"))

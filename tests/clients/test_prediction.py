@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import pytest
 
 from clients.example import write_example
 from clients.federation_file import FederationConfig, read_federation
+from clients.party import sealed
+from clients.pins import identity_of
 from clients.prediction import PredictionJob, PredictionRun
 from clients.sources import load_table
 from clients.vault import load_part
 from federation.errors import InputError, ProtocolError
-from federation.proto.session_pb2 import Plan
+from federation.proto.session_pb2 import Hello, Plan
 from federation.session.in_process import run_in_process
-from federation.session.wire import encode
+from federation.session.machine import Machine, Send, Step, expect
 from tests.clients.example_runs import run_all
 
 MODES = ("inner", "label-left")
@@ -37,6 +40,7 @@ def job(config: FederationConfig, party: str, run: str, mode: str, **changes: An
         "run": run,
         "session": f"{run}-session",
         "manifest": config.manifest_of(party),
+        "identity": identity_of(config, party),
         "label_party": config.label_party.name,
         "feature_parties": tuple(entry.name for entry in config.feature_parties),
         "alignment": mode,
@@ -127,11 +131,19 @@ def test_a_plan_without_an_agreed_partner_is_refused(trained: FederationConfig) 
 def test_a_plan_that_is_nested_without_end_is_refused(trained: FederationConfig) -> None:
     """Python's parser gives up on it with an error of its own."""
     party = PredictionRun(job(trained, "platform", "nested", "inner"))
-    list(party.machine.start())
-    plan = Plan(protocol_version=1, plan_json="[" * 200_000)
-    frame = encode("nested-session", "bank", "platform", 0, "plan", plan)
+
+    def bank() -> Generator[Step, object, None]:
+        yield from expect("platform", Hello)
+        yield Send("platform", "plan", Plan(protocol_version=2, plan_json="[" * 200_000))
+
+    crafted: Machine[None] = Machine("bank", "nested-session", bank())
+    machines = {
+        "bank": sealed(crafted, identity_of(trained, "bank"), "bank"),
+        "platform": party.machine,
+    }
     with pytest.raises(ProtocolError, match="the prediction plan can't be read: nested too"):
-        list(party.machine.receive(frame))
+        run_in_process(machines)
+    party.close()
 
 
 def test_borrowers_to_score_need_no_label(trained: FederationConfig, tmp_path: Path) -> None:

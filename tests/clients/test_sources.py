@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from clients.manifest import read_manifest
 from clients.sources import ABSENT, PartyTable, SplitPart, load_table
+from clients.tables import csv_table
 from federation.errors import InputError
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -173,7 +174,7 @@ def test_labels_by_declared_values(tmp_path: Path, positive: str, cells: tuple[s
 
 BAD_TABLES = [
     ("", "bank.csv: is empty; its first line must name the columns"),
-    (table(), "has a header and no row; it needs a row a borrower"),
+    (table(), "has columns and no row; it needs a row a borrower"),
     (table(*ROWS, header=HEADER.replace("age", "Age")), "is 'age', which .* did you mean 'Age'?"),
     (
         table(*ROWS, header=HEADER.replace("id", "key")),
@@ -252,6 +253,25 @@ def test_rows_that_span_lines_are_named_without_a_line(tmp_path: Path) -> None:
         load(tmp_path, table('1,20,"a\nb",1,0,', "2,old,b,1,1,"))
     with pytest.raises(InputError, match="'age': row 2 has text where"):
         load(tmp_path, table("1,20,a,1,0,", "", "2,old,b,1,1,"))
+
+
+def test_places_are_right_in_a_file_of_many_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is read block by block, and rows are counted from its first line."""
+    monkeypatch.setattr(csv_table, "BLOCK_BYTES", 256)
+    rows = [f"{n},20,a,1,{n % 2}," for n in range(200)]
+    assert load(tmp_path, table(*rows)).row_count == 200
+    with pytest.raises(InputError, match=r"row 150 \(line 151\) has 3 cells where the header"):
+        load(tmp_path, table(*rows[:149], "x,20,a", *rows[150:]))
+    with pytest.raises(InputError, match=r"'age': row 150 \(line 151\) has text where a number"):
+        load(tmp_path, table(*rows[:149], "x,old,a,1,0,", *rows[150:]))
+    with pytest.raises(
+        InputError, match=r"row 3 \(line 4\) and row 201 \(line 202\) have the same"
+    ):
+        load(tmp_path, table(*rows, "2,20,a,1,0,"))
+    with pytest.raises(InputError, match="a row is longer than .* probably a quote is opened and"):
+        load(tmp_path, table(*rows[:100], 'x,20,"a,1,0,', *rows[100:]))
 
 
 def test_a_missing_table_and_a_damaged_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.binning import Binning, fit_binning
+from federation.binning import MOST_COMPARED, Binning, fit_binning, ordered_codes
 from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 
 
@@ -215,3 +215,17 @@ def test_a_missing_bin_that_others_join_says_so() -> None:
     of = column(words(*["a"] * 100, *[None] * 400, *["b"] * 90), None, FeatureKind.CATEGORICAL)
     binning = fit_binning(of, everybody(590), 32, 50)
     assert binning.bin_labels() == ["a", "b", "other or missing or absent"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, MOST_COMPARED, MOST_COMPARED + 1, 999])
+def test_codes_count_the_edges_below_a_value(count: int) -> None:
+    """As numpy's search does, on edges and beside them, infinities too; 0 for NaN."""
+    generator = np.random.default_rng(count)
+    edges = np.unique(np.round(generator.normal(size=count), 3))
+    values = np.concatenate(
+        [generator.normal(size=20_000), edges, np.nextafter(edges, 9), [-np.inf, np.inf, 0.0, -0.0]]
+    )
+    codes = ordered_codes(values, edges.tolist())
+    assert codes.dtype == np.uint16
+    assert np.array_equal(codes, np.searchsorted(edges, values, side="left"))
+    assert ordered_codes(np.array([np.nan]), edges.tolist()).tolist() == [0]

@@ -7,17 +7,19 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, special
+from scipy import linalg, optimize, special
 
 from federation.additive import block as block_module
 from federation.additive.block import (
     INTERCEPT,
     Block,
+    Penalty,
     Term,
     line_search,
     second_difference_penalty,
     surrogate_offset,
 )
+from federation.additive.logistic import sigmoid
 
 Vector = npt.NDArray[np.float64]
 
@@ -42,6 +44,11 @@ def population(
     effects = generator.normal(size=block.size)
     labels = (generator.random(borrowers) < special.expit(dense @ effects - 1)).astype(np.float64)
     return block, labels, dense
+
+
+def dense_of(penalty: Penalty) -> Vector:
+    """P written out."""
+    return linalg.block_diag(*penalty.matrices)
 
 
 def objective(
@@ -75,7 +82,7 @@ def test_the_fit_is_the_minimum_that_a_reference_optimiser_finds(
     if noisy:
         sums = sums + generator.normal(size=block.size) * 4
     penalty = block.penalty(0.3, 2.0)
-    penalty_with_floor = penalty + 1e-9 * np.eye(block.size)
+    penalty_with_floor = dense_of(penalty) + 1e-9 * np.eye(block.size)
     start = generator.normal(size=block.size) * 0.3
     fitted = block.fit(sums, offset, weights, penalty, start, 60)
     value, slope = objective(dense, sums, offset, weights, penalty_with_floor)
@@ -90,7 +97,8 @@ def test_every_newton_step_lowers_the_loss() -> None:
     """From a bad start too, with the curvature of a sample only."""
     block, labels, dense = population(3000, (20, 15), seed=2)
     penalty = block.penalty(0.1, 1.0)
-    value, _ = objective(dense, dense.T @ labels, np.zeros(3000), np.ones(3000), penalty)
+    sums = dense.T @ labels
+    value, _ = objective(dense, sums, np.zeros(3000), np.ones(3000), dense_of(penalty))
     weights = np.full(block.size, 3.0)
     before = value(weights)  # type: ignore[operator]
     for _ in range(8):
@@ -108,22 +116,49 @@ def test_curvature_from_a_sample_does_not_move_the_fixed_point(
     penalty = block.penalty(0.1, 2.0)
     full = block.fit(block.sums(labels), 0.0, 1.0, penalty, np.zeros(block.size), 80)
     monkeypatch.setattr(block_module, "CURVATURE_SAMPLE", 300)
+    monkeypatch.setattr(block_module, "BORROWERS_A_BIN", 1)
     sampled_block = Block(block.terms, block.codes)
+    assert sampled_block._sample.borrowers == 300
     sampled = sampled_block.fit(block.sums(labels), 0.0, 1.0, penalty, np.zeros(block.size), 200)
     np.testing.assert_allclose(sampled, full, atol=2e-3)
 
 
-def test_sums_scores_and_curvature_are_those_of_the_dense_matrix() -> None:
-    """Xᵀv, X·w and XᵀHX."""
+def test_sums_and_scores_are_those_of_the_dense_matrix() -> None:
+    """Xᵀv and X·w."""
     block, _, dense = population(400, (4, 6), seed=4)
     generator = np.random.default_rng(5)
     vector, weights = generator.normal(size=400), generator.normal(size=block.size)
-    bend = generator.uniform(0.01, 0.25, 400)
     np.testing.assert_allclose(block.sums(vector), dense.T @ vector, atol=1e-9)
     np.testing.assert_allclose(block.scores(weights), dense @ weights)
     np.testing.assert_allclose(block.scores(weights, block.codes[:, :7]), (dense @ weights)[:7])
-    np.testing.assert_allclose(block.curvature(bend), dense.T @ (bend[:, None] * dense))
     np.testing.assert_array_equal(block.counts, dense.sum(axis=0))
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+def test_the_direction_is_newton_s_nearly(copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system of the dense matrix is solved, near-copies of features among its terms or not."""
+    monkeypatch.setattr(block_module, "FORCING", 1e-6)
+    generator = np.random.default_rng(8)
+    codes = np.repeat(generator.integers(0, 9, (3, 700)), copies, axis=0).astype(np.uint8)
+    codes[:, :40] = generator.integers(0, 9, (3 * copies, 40))
+    terms = [Term(str(at), 9, second_difference_penalty(9, 8)) for at in range(3 * copies)]
+    block = Block(terms, codes)
+    dense = np.concatenate([np.eye(9)[row] for row in codes], axis=1)
+    bend, gradient = generator.uniform(0.01, 0.25, 700), dense.T @ generator.normal(size=700)
+    stretch = generator.uniform(1, 2, block.size)
+    penalty = block.penalty(0.2, 3.0, stretch)
+    exact = np.linalg.solve(dense.T @ (bend[:, None] * dense) + dense_of(penalty), gradient)
+    np.testing.assert_allclose(block.direction(gradient, bend, penalty), exact, atol=1e-3)
+    assert penalty.along(exact) == pytest.approx(exact @ dense_of(penalty) @ exact)
+
+
+def test_a_party_without_terms_has_nothing_to_fit() -> None:
+    """No sums, no weights, scores of zero."""
+    block = Block([], np.zeros((0, 30), dtype=np.uint8))
+    assert block.sums(np.ones(30)).shape == (0,)
+    assert not block.scores(np.zeros(0)).any()
+    fitted = block.fit(np.zeros(0), 0.3, 1.0, block.penalty(1.0, 1.0), np.zeros(0), 3)
+    assert fitted.shape == (0,)
 
 
 @settings(max_examples=60, deadline=None)
@@ -229,11 +264,18 @@ def test_one_strength_means_the_same_smoothness_for_few_bins_and_many() -> None:
 def test_the_ridge_spares_the_intercept_and_a_stretch_acts_on_both_sides() -> None:
     """P scaled by an outer product."""
     block, _, _ = population(100, (3,))
-    assert block.penalty(0.0, 5.0).diagonal().tolist() == [0.0, 5.0, 5.0, 5.0]
+    assert dense_of(block.penalty(0.0, 5.0)).diagonal().tolist() == [0.0, 5.0, 5.0, 5.0]
     stretch = np.array([1.0, 2.0, 3.0, 4.0])
     np.testing.assert_allclose(
-        block.penalty(1.0, 5.0, stretch), block.penalty(1.0, 5.0) * np.outer(stretch, stretch)
+        dense_of(block.penalty(1.0, 5.0, stretch)),
+        dense_of(block.penalty(1.0, 5.0)) * np.outer(stretch, stretch),
     )
+
+
+def test_the_sigmoid_is_scipy_s_at_any_score() -> None:
+    """Without a warning beyond the largest float."""
+    scores = np.concatenate([np.linspace(-800, 800, 4001), [-1e300, 1e300, -np.inf, np.inf]])
+    np.testing.assert_allclose(sigmoid(scores), special.expit(scores), rtol=1e-12, atol=1e-300)
 
 
 @settings(max_examples=60, deadline=None)

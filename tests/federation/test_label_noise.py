@@ -115,7 +115,7 @@ def train(
     }
     receive = machines["partner"].receive
 
-    def spied_receive(frame: bytes) -> Iterator[tuple[str, bytes]]:
+    def spied_receive(frame: bytes, *sender: str) -> Iterator[tuple[str, bytes]]:
         envelope = decode(frame)
         kind = envelope.WhichOneof("body")
         if kind != "query":

@@ -11,22 +11,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from federation.errors import InputError, NoRoomError, ProtocolError
-from federation.linear_maps import Direction, OneHotMatrix, lattice
-from federation.linear_maps.lattice import LatticeFeatureSide, LatticeLabelSide
+from federation.linear_maps import (
+    Direction,
+    OneHotMatrix,
+    full_width_bytes,
+    lattice,
+    lattice_feature,
+    message_bytes,
+)
+from federation.linear_maps.lattice_feature import LatticeFeatureSide
+from federation.linear_maps.lattice_label import LatticeLabelSide
 from federation.linear_maps.parameters import (
     ERROR_BITS,
     HINT_ERROR_BITS,
+    QUERY_BYTES,
     LatticeParameters,
     check_row_weights,
     choose_parameters,
     minimum_row_weight,
+    rounding_variance,
     tuniform_variance,
 )
 from federation.linear_maps.randomness import ternary, tuniform, uniform_residues
 from federation.linear_maps.ring import RING_DEGREE as N
 from federation.linear_maps.ring import PublicMatrix
+from federation.linear_maps.words import PackedWords, dropped_bits
 from federation.proto.session_pb2 import HintBlock, MapOffer, MapSeed, Sums
 
 COLUMNS = 4096
@@ -109,8 +122,10 @@ def phase_errors(feature: LatticeFeatureSide, label: LatticeLabelSide, queries: 
         vector = generator.choice([-127, 127], COLUMNS)
         query = label.query(vector)
         answer = feature.answer(query)
-        secret = label._secrets[query.query_id].astype(np.int64).view(np.uint64)
-        phase = np.frombuffer(answer.ciphertext, dtype="<u8") - label._hint @ secret
+        secret = label._secrets[query.query_id]
+        size = parameters.answer_bytes
+        reply = PackedWords.from_bytes(answer.ciphertext, (label.rows,), size, "").words()
+        phase = reply - label._hint.times_small(secret)
         sums = feature._matrix.multiply(vector.view(np.uint64)) + feature._masks[query.query_id]
         errors.append((phase - (sums << np.uint64(parameters.delta_bits))).view(np.int64))
         assert np.array_equal(
@@ -132,12 +147,15 @@ def test_the_noise_is_that_of_the_bound(monkeypatch: pytest.MonkeyPatch) -> None
             return np.full(count, flood, dtype=np.uint64)
         return uniform_residues(count, bits)
 
-    monkeypatch.setattr(lattice, "uniform_residues", unflooded)
+    monkeypatch.setattr(lattice_feature, "uniform_residues", unflooded)
     errors = phase_errors(feature, label, 50).astype(np.float64)
     assert errors.size == 20_000
-    predicted = matrix.weights * tuniform_variance(ERROR_BITS)
-    for bits in (HINT_ERROR_BITS, ERROR_BITS):
-        predicted = predicted + 2 * N / 3 * tuniform_variance(bits)
+    parameters = feature.parameters
+    in_query = tuniform_variance(ERROR_BITS) + rounding_variance(QUERY_BYTES)
+    in_hint = tuniform_variance(HINT_ERROR_BITS) + rounding_variance(parameters.hint_bytes)
+    predicted = matrix.weights * in_query + 2 * N / 3 * (in_query + in_hint)
+    predicted = predicted + rounding_variance(parameters.answer_bytes)
+    assert rounding_variance(parameters.hint_bytes) > 1000 * tuniform_variance(HINT_ERROR_BITS)
     deviations = errors / np.sqrt(predicted)
     assert 0.97 < deviations.std() < 1.03
     assert abs(deviations.mean()) < 0.05
@@ -146,12 +164,12 @@ def test_the_noise_is_that_of_the_bound(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_flooding_hides_the_noise() -> None:
-    """With flooding the error is uniform in ±2^φ, thousands of times wider than the noise."""
+    """With flooding the error is uniform in ±2^φ, far wider than noise and rounding."""
     feature, label = sides(matrix_of(20, 20))
     connect(feature, label)
     errors = phase_errors(feature, label, 20).ravel()
     width = 2.0**label.parameters.flood_bits
-    assert width / label.parameters.error_bound > 2**10
+    assert width / label.parameters.error_bound > 2**3
     assert np.abs(errors).max() < width + label.parameters.error_bound
     counts, _ = np.histogram(errors, bins=64, range=(-width, width))
     expected = errors.size / 64
@@ -167,10 +185,55 @@ def test_the_parameters_are_the_documented_ones(case: dict[str, int]) -> None:
     assert parameters.flood_bits == case["delta_bits"] - 2
     assert minimum_row_weight(columns) == case["floor"]
     assert parameters.sum_bound < 2 ** (parameters.residue_bits - 1)
-    variance = columns // 2 * tuniform_variance(17) + 2 * N / 3 * tuniform_variance(21)
-    assert parameters.error_bound >= 8 * math.sqrt(variance)
+    assert parameters.hint_bytes == case["hint_bytes"]
+    assert parameters.answer_bytes == case["answer_bytes"]
+    assert parameters.sum_bytes == case["sum_bytes"]
+    assert 8 * parameters.sum_bytes >= parameters.residue_bits
+    in_query = tuniform_variance(17) + 2.0**32 / 12
+    in_hint = tuniform_variance(21) + 4.0 ** (64 - 8 * parameters.hint_bytes) / 12
+    variance = columns // 2 * in_query + 2 * N / 3 * (in_query + in_hint)
+    rounded = 2.0 ** (63 - 8 * parameters.answer_bytes)
+    assert parameters.error_bound >= 8 * math.sqrt(variance) + rounded
     delta, flood = 2**parameters.delta_bits, 2**parameters.flood_bits
     assert delta >= 2 * parameters.error_bound + 2 * flood
+
+
+@given(st.integers(4096, 4_000_000), st.integers(1, 200), st.integers(0, 10**6))
+def test_shorter_words_stay_within_the_noise_budget(
+    columns: int, value_bound: int, noise_bound: int
+) -> None:
+    """Error, rounding and flooding decode at any size, and a byte less of the hint would not."""
+    parameters = choose_parameters(columns, value_bound, noise_bound)
+    delta, flood = 2**parameters.delta_bits, 2**parameters.flood_bits
+    assert 2 * parameters.error_bound + 2 * flood <= delta
+    assert 8 * parameters.answer_bytes >= parameters.residue_bits + 5
+    shorter = rounding_variance(parameters.hint_bytes - 1) * 2 * N / 3
+    assert 8 * math.sqrt(shorter) > delta / 8
+    # what the flooding must hide grows by 3% with a query's rounding
+    in_query = tuniform_variance(ERROR_BITS) + rounding_variance(QUERY_BYTES)
+    assert math.sqrt(in_query / tuniform_variance(ERROR_BITS)) < 1.031
+
+
+def test_messages_have_the_bytes_that_are_told() -> None:
+    """As sent, and what they took at eight bytes a word."""
+    matrix = matrix_of(20, 20)
+    feature, label = sides(matrix)
+    blocks = connect(feature, label)
+    query = label.query(np.ones(COLUMNS, dtype=np.int64))
+    answer = feature.answer(query)
+    sums = label.decode(answer)
+    told = message_bytes(label.parameters, matrix.rows)
+    assert told == {
+        "hint_block": sum(len(block.values) for block in blocks),
+        "query": len(query.ciphertext),
+        "answer": len(answer.ciphertext),
+        "sums": len(sums.values),
+        "partial_scores": 4 * COLUMNS + 16,
+    }
+    full = full_width_bytes(matrix.rows, COLUMNS)
+    assert full["hint_block"] == 400 * 2048 * 8
+    assert all(told[kind] < full[kind] for kind in full)
+    assert 2 * told["hint_block"] == full["hint_block"]
 
 
 def test_the_entropy_floor_is_exact() -> None:
@@ -337,7 +400,7 @@ def test_sides_that_disagree_do_not_decrypt(arguments: tuple[Direction, int, int
     connect(feature, label)
     answer = feature.answer(label.query(np.ones(COLUMNS, dtype=np.int64)))
     take = label.open if arguments[0] is Direction.TO_LABEL_PARTY else label.decode
-    with pytest.raises(ProtocolError, match="the answer to query 0 does not decrypt"):
+    with pytest.raises(ProtocolError, match=r"the answer to query \d+ does not decrypt"):
         take(answer)
 
 
@@ -360,11 +423,14 @@ def test_a_sum_above_its_row_s_bound_is_refused() -> None:
     modulus = 1 << label.parameters.residue_bits
     for excess, refused in ((0, False), (1, True), (-1, True)):
         sums = label.decode(feature.answer(label.query(np.zeros(COLUMNS, dtype=np.int64))))
-        values = np.frombuffer(sums.values, dtype="<u8").copy()
+        size = label.parameters.sum_bytes
+        low = np.uint64(dropped_bits(size))
+        values = PackedWords.from_bytes(sums.values, (3,), size, "").words() >> low
         sign = -1 if excess < 0 else 1
         shift = sign * (int(matrix.weights[1]) * 127 + 1000) + excess
         values[1] = (int(values[1]) + shift) % modulus
-        sums = Sums(query_id=sums.query_id, values=values.tobytes())
+        packed = PackedWords.of(values << low, size).to_bytes()
+        sums = Sums(query_id=sums.query_id, values=packed)
         if refused:
             with pytest.raises(ProtocolError, match="over its bound"):
                 feature.reveal(sums)
@@ -374,7 +440,7 @@ def test_a_sum_above_its_row_s_bound_is_refused() -> None:
 
 def test_a_sum_above_the_bound_is_refused_when_opened() -> None:
     """The label party refuses what no agreed vector can sum to."""
-    parameters = LatticeParameters(COLUMNS, 45, 43, 260_096, 0)
+    parameters = LatticeParameters(COLUMNS, 45, 43, 260_096, 0, 8)
     residues = np.array([260_096, 2**19 - 260_096], dtype=np.uint64)
     opened = lattice.lift(residues, parameters, parameters.sum_bound)
     assert opened.tolist() == [260_096, -260_096]

@@ -7,8 +7,10 @@ draws on; the code itself has no such switch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +19,23 @@ import pytest
 import tenseal
 
 from federation.errors import InputError, ProtocolError
-from federation.linear_maps import Direction, OneHotMatrix, elgamal, lattice
+from federation.linear_maps import (
+    Direction,
+    OneHotMatrix,
+    elgamal,
+    lattice_feature,
+    lattice_label,
+)
 from federation.linear_maps.elgamal import ElGamalFeatureSide, ElGamalLabelSide
-from federation.linear_maps.lattice import LatticeFeatureSide, LatticeLabelSide, public_seed
-from federation.linear_maps.parameters import HINT_ERROR_BITS
+from federation.linear_maps.lattice import public_seed
+from federation.linear_maps.lattice_feature import LatticeFeatureSide
+from federation.linear_maps.lattice_label import LatticeLabelSide
+from federation.linear_maps.parameters import ERROR_BITS, HINT_ERROR_BITS, tuniform_variance
 from federation.linear_maps.randomness import ternary, tuniform, uniform_residues
 from federation.linear_maps.ring import RING_DEGREE as N
 from federation.linear_maps.ring import PublicMatrix
-from federation.proto.session_pb2 import MapOffer, MapSeed
+from federation.linear_maps.words import PackedWords, round_words
+from federation.proto.session_pb2 import MapOffer, MapSeed, Query
 
 COLUMNS = 4096
 Words = npt.NDArray[np.uint64]
@@ -45,14 +56,14 @@ def hint_of(feature: LatticeFeatureSide, label: LatticeLabelSide) -> tuple[Publi
     for block in feature.accept(label.accept(feature.offer())):
         label.take_hint(block)
     assert label._public is not None
-    return label._public, label._hint
+    return label._public, label._hint.words()
 
 
 @contextmanager
 def unblinded() -> Iterator[None]:
     """Sides that are made here have zeros for blinding, hints that are then only D·A + E."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lattice, "ternary", lambda count: np.zeros(count, dtype=np.int8))
+        patch.setattr(lattice_feature, "ternary", lambda count: np.zeros(count, dtype=np.int8))
         yield
 
 
@@ -60,17 +71,26 @@ def unblinded() -> Iterator[None]:
 def without_floor() -> Iterator[None]:
     """Sides that are made here take rows of any weight."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lattice, "check_row_weights", lambda weights, columns: None)
+        patch.setattr(lattice_feature, "check_row_weights", lambda weights, columns: None)
         yield
 
 
-def byte_statistic(words: Words, byte_count: int = 8) -> float:
-    """Chi-square of the low bytes against uniform, 255 degrees of freedom."""
-    data = words.astype("<u8").reshape(-1, 1).view(np.uint8)[:, :byte_count]
+def byte_statistic(words: Words, first: int = 0, last: int = 8) -> float:
+    """Chi-square of some of the words' bytes against uniform, 255 degrees of freedom."""
+    data = words.astype("<u8").reshape(-1, 1).view(np.uint8)[:, first:last]
     counts = np.bincount(data.ravel(), minlength=256)
     expected = data.size / 256
     return float(((counts - expected) ** 2 / expected).sum())
 
+
+def query_words(query: Query) -> Words:
+    """A query's words, as its receiver reads them."""
+    shape = (N + COLUMNS,)
+    return PackedWords.from_bytes(query.ciphertext, shape, lattice_label.QUERY_BYTES, "").words()
+
+
+# The bytes of a word that are sent, the others are zero: 4 of a hint over 4,096, 6 of a query.
+IN_HINT, IN_QUERY = 4, 2
 
 # Uniform bytes exceed this once in 10^9 runs (Wilson and Hilferty's approximation).
 UNIFORM = 255 * (1 - 2 / (9 * 255) + 6 * (2 / (9 * 255)) ** 0.5) ** 3
@@ -87,8 +107,8 @@ def column(public: PublicMatrix, at: int) -> Words:
 
 
 def near_zero(words: Words) -> npt.NDArray[np.bool_]:
-    """Whether a residue can be a sum of a few hint errors."""
-    return np.abs(words.view(np.int64)) <= np.int64(1 << (HINT_ERROR_BITS + 1))
+    """Whether a residue can be a sum of a few errors of the hint, rounding included."""
+    return np.abs(words.view(np.int64)) <= np.int64(1 << (8 * IN_HINT + 1))
 
 
 def pairs_that_explain(public: PublicMatrix, target: Words, sign: int) -> set[tuple[int, int]]:
@@ -144,7 +164,7 @@ def test_a_rare_bin_is_hidden_by_the_blinding() -> None:
         feature, label = sides(rare_bin())
     public, hint = hint_of(feature, label)
     assert pairs_that_explain(public, hint[0], 1) == set()
-    assert byte_statistic(hint) < UNIFORM
+    assert byte_statistic(hint, IN_HINT) < UNIFORM
 
 
 def test_the_difference_of_two_bins_is_read_from_an_unblinded_hint() -> None:
@@ -163,7 +183,7 @@ def test_the_difference_of_two_bins_is_hidden_by_the_blinding() -> None:
     public, hint = hint_of(feature, label)
     assert pairs_that_explain(public, hint[0] - hint[3], -1) == set()
     for row in range(3):
-        assert byte_statistic(hint[row] - hint[3 + row]) < UNIFORM
+        assert byte_statistic(hint[row] - hint[3 + row], IN_HINT) < UNIFORM
 
 
 # --- several hints of one D ---
@@ -201,11 +221,17 @@ def bins_by_elimination(public: PublicMatrix, row: Words) -> npt.NDArray[np.int6
     return cyclic_product(low_bits(row), inverse_modulo_two(reversed_element))
 
 
+def unrounded(feature: LatticeFeatureSide) -> None:
+    """Let a side send hints whole: rounding hides more than the errors that averages take off."""
+    feature.parameters = replace(feature.parameters, hint_bytes=8)
+
+
 def map_with_invertible_block(matrix: OneHotMatrix) -> tuple[LatticeFeatureSide, PublicMatrix]:
     """An unblinded feature side and its public matrix, its first borrowers' element a unit."""
     while True:
         with unblinded():
             feature, label = sides(matrix)
+        unrounded(feature)
         offer = feature.offer()
         seed = label.accept(offer)
         public = PublicMatrix(public_seed(feature._context, offer, seed), matrix.columns)
@@ -225,9 +251,11 @@ def hints(feature: LatticeFeatureSide, public: PublicMatrix, count: int) -> Word
     """`count` hints of one D under one seed (count, rows, N), as accept() would never send."""
     rows = []
     for _ in range(count):
-        blocks = feature._hint_blocks(public)
-        data = b"".join(block.values for block in blocks)
-        rows.append(np.frombuffer(data, dtype="<u8").reshape(-1, N).astype(np.uint64))
+        blocks = [
+            PackedWords.from_bytes(block.values, (block.rows, N), 8, "").words()
+            for block in feature._hint_blocks(public)
+        ]
+        rows.append(np.concatenate(blocks))
     return np.stack(rows)
 
 
@@ -253,11 +281,22 @@ def test_repeated_hints_average_their_errors_away() -> None:
     assert byte_statistic(many[0] - many[1]) > 10 * UNIFORM
 
 
+def test_rounded_hints_average_nothing_away() -> None:
+    """What rounding took stays away: the mean of 64 rounded hints is as far off as one."""
+    matrix = near_duplicates()
+    feature, public = map_with_invertible_block(matrix)
+    exact = np.concatenate([public.left_multiplied(matrix, feature) for feature in range(2)])
+    many = round_words(hints(feature, public, 64), 4)
+    for count in (1, 64):
+        left = (averaged(many[:count]) - exact).view(np.int64).astype(np.float64).var()
+        assert 0.9 < left / (4.0**32 / 12) < 1.1
+
+
 def test_averaged_hints_of_small_errors_give_the_bins(monkeypatch: pytest.MonkeyPatch) -> None:
     """With errors of ±4 a thousand hints are enough: elimination modulo 2 reads every borrower."""
     matrix = one_bin()
     feature, public = map_with_invertible_block(matrix)
-    monkeypatch.setattr(lattice, "HINT_ERROR_BITS", 2)
+    monkeypatch.setattr(lattice_feature, "HINT_ERROR_BITS", 2)
     many = hints(feature, public, 1200)
     read = bins_by_elimination(public, averaged(many)[0])
     assert np.array_equal(read, matrix.codes[0, :N] == 0)
@@ -281,16 +320,16 @@ def test_hints_of_two_maps_share_nothing() -> None:
     """The same D under a fresh seed and blinding: no average, no small difference."""
     matrix = near_duplicates()
     (_, first), (_, second) = hint_of(*sides(matrix)), hint_of(*sides(matrix))
-    assert byte_statistic(first - second) < UNIFORM
-    assert byte_statistic(first + second) < UNIFORM
+    assert byte_statistic(first - second, IN_HINT) < UNIFORM
+    assert byte_statistic(first + second, IN_HINT) < UNIFORM
 
 
 # --- a secret or an error that is missing ---
 
 
-def vectors_read_from(first: bytes, second: bytes, delta_bits: int) -> npt.NDArray[np.int64]:
+def vectors_read_from(first: Words, second: Words, delta_bits: int) -> npt.NDArray[np.int64]:
     """round((b1 - b2)/Δ) over the borrowers, as if the secrets were the same."""
-    one, two = (np.frombuffer(part, dtype="<u8")[N:].astype(np.uint64) for part in (first, second))
+    one, two = first[N:], second[N:]
     half = np.uint64(1 << (delta_bits - 1))
     read: npt.NDArray[np.int64] = (one - two + half).view(np.int64) >> np.int64(delta_bits)
     return read
@@ -305,34 +344,40 @@ def test_a_reused_secret_gives_the_difference_of_two_vectors(
     hint_of(feature, label)
     secret = ternary(N)
     if reused:
-        monkeypatch.setattr(lattice, "ternary", lambda count: secret)
+        monkeypatch.setattr(lattice_label, "ternary", lambda count: secret)
     generator = np.random.default_rng(11)
     one, two = (generator.integers(-127, 128, COLUMNS) for _ in range(2))
-    first, second = label.query(one).ciphertext, label.query(two).ciphertext
+    first, second = query_words(label.query(one)), query_words(label.query(two))
     read = vectors_read_from(first, second, label.parameters.delta_bits)
-    difference = np.frombuffer(first, dtype="<u8") - np.frombuffer(second, dtype="<u8")
+    difference = first - second
     assert np.array_equal(read, one - two) is reused
     assert np.mean(read == one - two) < 0.01 or reused
-    assert (byte_statistic(difference) < UNIFORM) is not reused
+    assert (byte_statistic(difference, IN_QUERY) < UNIFORM) is not reused
     # each query alone looks uniform either way
-    assert byte_statistic(np.frombuffer(first, dtype="<u8")) < UNIFORM
+    assert byte_statistic(first, IN_QUERY) < UNIFORM
 
 
 @pytest.mark.parametrize("erroneous", [True, False])
 def test_a_query_without_error_gives_its_secret(
     erroneous: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """σ = 0: one block modulo 2 gives s modulo 2, which predicts the rest; with errors nothing."""
+    """σ = 0: one block modulo 2 gives s modulo 2, which predicts the rest; with errors nothing.
+
+    Queries are sent whole here: rounded ones have no lowest bit to read.
+    """
+    monkeypatch.setattr(lattice_label, "QUERY_BYTES", 8)
     while True:
         feature, label = sides(near_duplicates())
         public, _ = hint_of(feature, label)
         if low_bits(public.elements[0]).sum() % 2:
             break
     if not erroneous:
-        monkeypatch.setattr(lattice, "tuniform", lambda shape, bits: np.zeros(shape, np.int64))
+        monkeypatch.setattr(
+            lattice_label, "tuniform", lambda shape, bits: np.zeros(shape, np.int64)
+        )
     query = label.query(np.random.default_rng(12).integers(-127, 128, COLUMNS))
     # Δ·v is even: it is gone modulo 2
-    bits = low_bits(np.frombuffer(query.ciphertext, dtype="<u8")).reshape(3, N)
+    bits = low_bits(query_words(query)).reshape(3, N)
     secret = cyclic_product(bits[0], inverse_modulo_two(low_bits(public.elements[0])))
     predicted = [cyclic_product(low_bits(public.elements[block]), secret) for block in (1, 2)]
     agreement = np.mean(np.concatenate(predicted) == bits[1:].ravel())
@@ -351,11 +396,13 @@ def test_queries_and_hints_have_uniform_bytes() -> None:
     """Even of constant vectors and near-duplicate bins, each and in differences."""
     feature, label = sides(near_duplicates())
     _, hint = hint_of(feature, label)
-    assert byte_statistic(hint) < UNIFORM
+    assert byte_statistic(hint, IN_HINT) < UNIFORM
     for vector in (np.zeros(COLUMNS, dtype=np.int64), np.full(COLUMNS, 127)):
-        ciphertext = np.frombuffer(label.query(vector).ciphertext, dtype="<u8")
-        assert byte_statistic(ciphertext) < UNIFORM
-        assert byte_statistic(ciphertext[1:] - ciphertext[:-1]) < UNIFORM
+        query = label.query(vector)
+        sent = np.frombuffer(query.ciphertext, dtype=np.uint8).astype(np.uint64)
+        assert byte_statistic(sent, 0, 1) < UNIFORM
+        ciphertext = query_words(query)
+        assert byte_statistic(ciphertext[1:] - ciphertext[:-1], IN_QUERY) < UNIFORM
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -370,7 +417,7 @@ def test_decoded_answers_have_uniform_bytes_only_under_masks(
     residue_bits = label.parameters.residue_bits
     if not masked:
         monkeypatch.setattr(
-            lattice,
+            lattice_feature,
             "uniform_residues",
             lambda count, bits: (
                 np.zeros(count, dtype=np.uint64)
@@ -382,9 +429,10 @@ def test_decoded_answers_have_uniform_bytes_only_under_masks(
     decoded = []
     for _ in range(5):
         sums = label.decode(feature.answer(label.query(vector)))
-        decoded.append(np.frombuffer(sums.values, dtype="<u8"))
+        packed = PackedWords.from_bytes(sums.values, (matrix.rows,), 3, "")
+        decoded.append(packed.words() >> np.uint64(40))
     assert residue_bits == 19
-    assert (byte_statistic(np.concatenate(decoded), 2) < UNIFORM) is masked
+    assert (byte_statistic(np.concatenate(decoded), 0, 2) < UNIFORM) is masked
     learned = (np.array(decoded)[0] << np.uint64(45)).view(np.int64) >> 45
     exact = matrix.multiply(vector.view(np.uint64)).view(np.int64)
     assert np.array_equal(learned, exact) is not masked
@@ -402,18 +450,22 @@ def test_answers_without_flooding_are_linear_equations_in_the_bins(
     if not flooded:
         # zero once 2^φ is subtracted
         monkeypatch.setattr(
-            lattice,
+            lattice_feature,
             "uniform_residues",
             lambda count, bits: np.full(count, 1 << (bits - 1), dtype=np.uint64),
         )
     query = label.query(np.zeros(COLUMNS, dtype=np.int64))
-    blinded, rest = np.split(np.frombuffer(query.ciphertext, dtype="<u8").astype(np.uint64), [N])
-    reply = np.frombuffer(feature.answer(query).ciphertext, dtype="<u8")
+    blinded, rest = np.split(query_words(query), [N])
+    size = label.parameters.answer_bytes
+    answer = feature.answer(query)
+    reply = PackedWords.from_bytes(answer.ciphertext, (matrix.rows,), size, "").words()
     exact = matrix.multiply(rest) + feature._blinding.astype(np.int64).view(np.uint64) @ blinded
-    assert np.array_equal(reply, exact) is not flooded
+    assert np.array_equal(reply, round_words(exact, size)) is not flooded
     # off by more than everything else that is unknown in the equation
+    unknown = COLUMNS // 2 * tuniform_variance(ERROR_BITS)
+    unknown += 2 * N / 3 * tuniform_variance(HINT_ERROR_BITS)
     distance = np.abs((reply - exact).view(np.int64))
-    assert bool(np.median(distance) > 1000 * label.parameters.error_bound) is flooded
+    assert bool(np.median(distance) > 8000 * math.sqrt(unknown)) is flooded
 
 
 # --- the elgamal map's replies ---

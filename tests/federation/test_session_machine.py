@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
@@ -11,7 +12,8 @@ import pytest
 from federation.errors import InputError, ProtocolError
 from federation.privacy.events import LABEL, GaussianRelease
 from federation.privacy.ledger import Expenditure
-from federation.proto.session_pb2 import Closing, Query, Verdict
+from federation.proto.session_pb2 import Closing, Hello, Query, Verdict
+from federation.session import machine as session_machine
 from federation.session.in_process import run_in_process
 from federation.session.machine import (
     Machine,
@@ -306,3 +308,34 @@ def test_a_message_to_nobody_is_refused() -> None:
     """The driver names the unknown recipient."""
     with pytest.raises(ProtocolError, match="a message was sent to 'nobody'"):
         run_in_process({"bank": Machine("bank", "s1", speaker("nobody"))})
+
+
+def test_a_peer_cannot_fill_the_memory_of_who_waits_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Messages ahead of what the role takes are bounded; taking them makes room again."""
+    monkeypatch.setattr(session_machine, "MOST_AHEAD_BYTES", 10_000)
+    machine = Machine("platform", "s1", listener("closing", *["query"] * 8, sender="lessor"))
+    list(machine.start())
+    frames = [query(number) for number in range(20)]
+    for frame in frames[:9]:
+        give(machine, frame)
+    with pytest.raises(ProtocolError) as raised:
+        give(machine, frames[9])
+    assert re.fullmatch(
+        r"message 9 from bank is one too many: over 10000 bytes wait here while platform waits "
+        r"for 'closing' from lessor",
+        str(raised.value),
+    )
+    taking = platform(*["query"] * 20)
+    for frame in frames:
+        give(taking, frame)
+    assert taking.finished
+
+
+def test_lists_that_are_many_times_their_length_in_memory_are_refused() -> None:
+    """A hello's list of a million empty names takes sixteen bytes a name once it is parsed."""
+    hello = Hello(kept_alignments=[""] * 600_000)
+    frame = encode("s1", "bank", "platform", 0, "hello", hello)
+    with pytest.raises(ProtocolError, match="'hello' of 1200[0-9]+ bytes came from bank; at most"):
+        give(platform("hello"), frame)

@@ -145,6 +145,7 @@ def tampered(machines: dict[str, Machine[Any]], tamper: Tamper) -> dict[str, Any
 
         def receive(
             frame: bytes,
+            sender: str,
             name: str = name,
             take: Callable[[bytes], Iterator[tuple[str, bytes]]] = machine.receive,
         ) -> Iterator[tuple[str, bytes]]:
@@ -766,9 +767,10 @@ def test_partial_scores_leave_masked_when_there_are_two_partners() -> None:
         tables = population(700, partners)
         tampered(machines_for(tables, [AdditiveSettings(bins=3, max_rounds=2)]), note)
         for values in seen.values():
-            words = np.frombuffer(values, "<i8")
-            small = np.abs(words.astype(np.float64)) < 2.0**34
-            assert small.mean() == (0.0 if len(partners) == 2 else 1.0)
+            words = np.frombuffer(values, "<i4")
+            small = np.abs(words.astype(np.float64)) < 2.0**26
+            # one word in 32 of uniform ones is as small
+            assert small.mean() < 0.1 if len(partners) == 2 else small.all()
     assert pack_array(np.zeros(1, np.uint64), "<u8") == bytes(8)
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,8 +20,11 @@ from flwr.supercore.task_identity import TaskIdentity
 from clients.app import SIMULATION_FEDERATION, SIMULATION_OUTPUT
 from clients.app import app as client_app
 from clients.example import write_example
+from clients.federation_file import read_federation
+from clients.pins import pins_of
 from federation.errors import InputError, PartyFailure
-from server.coordinator.app import SessionJob, horizontal_job, run_session
+from federation.identity import PartyKey
+from server.coordinator.app import SessionJob, horizontal_job, read_pins, run_session
 from tests.clients.small_sessions import no_thread_left
 
 NODES = {"bank": 11, "platform": 22}
@@ -112,10 +115,20 @@ def federation(tmp_path: Path) -> Path:
     return write_example(tmp_path / "federation")
 
 
-def job(**changes: Any) -> SessionJob:
-    """A session of the example's parties."""
-    values = {"run": "run-1", "session": "session-1", "label_party": "bank"}
-    return SessionJob(**values | {"parties": ("bank", "platform"), "party_seconds": 10.0} | changes)
+STRANGERS = {party: PartyKey(PartyKey.new_seed()).public for party in ("bank", "platform")}
+
+
+def job(federation: Path | None = None, **changes: Any) -> SessionJob:
+    """A session of the example's parties; without their file, of parties that take no seat."""
+    values: dict[str, Any] = {
+        "run": "run-1",
+        "session": "session-1",
+        "label_party": "bank",
+        "parties": ("bank", "platform"),
+        "pins": pins_of(read_federation(federation)) if federation else STRANGERS,
+        "party_seconds": 10.0,
+    }
+    return SessionJob(**values | changes)
 
 
 def nodes(federation: Path, *parties: str) -> dict[int, tuple[ClientApp, Mapping[str, Any]]]:
@@ -148,7 +161,7 @@ def test_a_session_from_start_to_end(federation: Path) -> None:
     seen: set[tuple[str, str]] = set()
     outcome = run_session(
         ThreadGrid(nodes(federation, "platform", "bank")),
-        job(trainings=({"max_rounds": 1},)),
+        job(federation, trainings=({"max_rounds": 1},)),
         lambda party, note: seen.add((party, note.stage)),
     )
     assert set(outcome.summaries) == set(outcome.bytes_relayed) == {"bank", "platform"}
@@ -167,7 +180,7 @@ def test_a_party_whose_node_is_not_there(federation: Path) -> None:
     """The time limit, then one sentence that names it."""
     started = time.monotonic()
     with pytest.raises(PartyFailure) as raised:
-        run_session(ThreadGrid(nodes(federation, "bank")), job(party_seconds=0.5))
+        run_session(ThreadGrid(nodes(federation, "bank")), job(federation, party_seconds=0.5))
     assert time.monotonic() - started < 5
     assert str(raised.value) == (
         "platform did not come within 0.5 s; start its node with the right name and federation "
@@ -186,7 +199,7 @@ def test_a_party_that_never_takes_its_session(federation: Path) -> None:
     grid = ThreadGrid(nodes(federation, "bank") | {22: scripted("platform", wait)})
     try:
         with pytest.raises(PartyFailure, match=r"^platform did not join within 1.5 s; check that"):
-            run_session(grid, job(party_seconds=1.5))
+            run_session(grid, job(federation, party_seconds=1.5))
     finally:
         silent.set()
 
@@ -195,7 +208,8 @@ def test_a_node_that_never_answers_at_all(federation: Path) -> None:
     """Not even to the question who it is."""
     with pytest.raises(PartyFailure, match=r"^platform did not come within 1.2 s"):
         run_session(
-            ThreadGrid(nodes(federation, "bank", "platform"), deaf=[22]), job(party_seconds=1.2)
+            ThreadGrid(nodes(federation, "bank", "platform"), deaf=[22]),
+            job(federation, party_seconds=1.2),
         )
 
 
@@ -208,15 +222,95 @@ def test_a_process_that_fails_ends_the_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "sentence"),
-    [("InputError", "platform: no table"), ("PartyFailure", "no table")],
+    ("kind", "told", "sentence"),
+    [
+        ("InputError", "no table", "platform: no table"),
+        ("PartyFailure", "no relay", "platform reports: no relay"),
+        ("InputError", "no\n\x1b[2Jtable", "platform: no  \\[2Jtable"),
+    ],
 )
-def test_what_a_reply_says_is_told(kind: str, sentence: str) -> None:
-    """A party that only heard of another's failure is not blamed."""
-    platform = scripted("platform", lambda message: ("no table", kind))
+def test_what_a_reply_says_is_told(kind: str, told: str, sentence: str) -> None:
+    """Who says it is named; a party that only heard of a failure is not blamed for it."""
+    platform = scripted("platform", lambda message: (told, kind))
     bank = scripted("bank", lambda message: ("", ""))
     with pytest.raises(PartyFailure, match=f"^{sentence}$"):
         run_session(ThreadGrid({11: bank, 22: platform}), job())
+
+
+def test_a_reply_that_says_nothing_ends_the_session() -> None:
+    """A node that answers with something else leaves nobody waiting."""
+    app, _ = scripted("platform", lambda message: ("", ""))
+    other = ClientApp()
+
+    @other.query("party")
+    def name(message: Message, context: Context) -> Message:
+        return app(message, context)
+
+    @other.train("session")
+    def session(message: Message, context: Context) -> Message:
+        return Message(RecordDict(), reply_to=message)
+
+    bank = scripted("bank", lambda message: ("", ""))
+    with pytest.raises(PartyFailure, match=r"^platform: its reply does not say how the session"):
+        run_session(ThreadGrid({11: bank, 22: (other, {})}), job())
+
+
+@pytest.mark.parametrize("summary", ["", "{", "[1]", "[" * 100_000, '"text"'])
+def test_a_summary_that_is_none_is_one_sentence(
+    summary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A party may send what it likes as its summary."""
+    monkeypatch.setattr(
+        "server.coordinator.app.Relay.wait",
+        lambda relay, alive: {"bank": "{}", "platform": summary},
+    )
+    grid = ThreadGrid(
+        {
+            node: scripted(party, lambda message: ("", ""))
+            for party, node in (("bank", 11), ("platform", 22))
+        }
+    )
+    with pytest.raises(PartyFailure, match="^platform ended the session with a summary that is"):
+        run_session(grid, job())
+
+
+LINES = {party: pin.text for party, pin in STRANGERS.items()}
+
+
+def test_pins_from_flowers_configuration() -> None:
+    """Blanks around names and keys, and a comma at the end, are no matter."""
+    text = f" bank = {LINES['bank']} ,platform={LINES['platform']},"
+    assert read_pins(text, ("bank", "platform")) == STRANGERS
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "run configuration: party-keys has no key of bank, platform; give party-keys="),
+        (f"bank={LINES['bank']}", "party-keys has no key of platform; give"),
+        (f"bank={LINES['bank']},platform=", "party-keys: platform: is no party key; the line"),
+        (
+            f"bank={LINES['bank']},platform={LINES['platform'][:-1]}",
+            "party-keys: platform: is no party key",
+        ),
+        (f"bank={LINES['bank']},platform", "party-keys: platform: is no party key"),
+        (
+            f"bank={LINES['bank']},bank={LINES['platform']}",
+            "party-keys has two keys of bank; one is right",
+        ),
+        (
+            f"bank={LINES['bank']},platform={LINES['bank']}",
+            "bank and platform have the same party key; each party makes its own",
+        ),
+        (LINES["bank"], "is no party key"),
+    ],
+)
+def test_pins_that_are_not_right(text: str, sentence: str) -> None:
+    """Missing, cut, twice, or one key for two: one sentence."""
+    with pytest.raises(InputError) as raised:
+        read_pins(text, ("bank", "platform"))
+    assert sentence in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_is_wrong_with_a_partys_files_stays_there_in_a_deployment(federation: Path) -> None:
@@ -225,10 +319,42 @@ def test_what_is_wrong_with_a_partys_files_stays_there_in_a_deployment(federatio
     table.write_text(table.read_text().replace("days_on_platform", "days_here"))
     grid = ThreadGrid(nodes(federation, "bank", "platform"))
     with pytest.raises(PartyFailure) as raised:
-        run_session(grid, job())
+        run_session(grid, job(federation))
     assert str(raised.value) == (
         "platform: its own input is not in order; its log says what and where"
     )
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda key: key.chmod(0o640), "party.key: may be read by others than its owner"),
+        (lambda key: key.write_bytes(key.read_bytes()[:20]), "is no party key (20 bytes, 32 are"),
+        (lambda key: key.unlink(), "[parties.platform] pins the key"),
+    ],
+    ids=["read by others", "cut", "another one"],
+)
+def test_a_party_key_that_is_not_right_ends_the_session_at_once(
+    federation: Path,
+    damage: Callable[[Path], None],
+    sentence: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The party's own log says what; the others hear who it is, and nothing is written."""
+    pins = pins_of(read_federation(federation))
+    text = federation.read_text()
+    for party, pin in pins.items():
+        text = text.replace(f"[parties.{party}]\n", f'[parties.{party}]\nkey = "{pin.text}"\n')
+    federation.write_text(text)
+    damage(federation.parent / "platform" / "vault" / "party.key")
+    with pytest.raises(PartyFailure) as raised:
+        run_session(ThreadGrid(nodes(federation, "bank", "platform")), job(pins=pins))
+    assert str(raised.value) == (
+        "platform: its own input is not in order; its log says what and where"
+    )
+    assert sentence in caplog.text
+    assert not (federation.parent / "runs").exists()
+    assert not (federation.parent / "bank" / "vault" / "ledger.jsonl").exists()
 
 
 def test_it_is_told_where_one_person_runs_all_parties(
@@ -243,7 +369,7 @@ def test_it_is_told_where_one_person_runs_all_parties(
     with pytest.raises(
         PartyFailure, match=r"^platform: .*is 'days_on_platform', which .* not have"
     ):
-        run_session(ThreadGrid(partitions), job())
+        run_session(ThreadGrid(partitions), job(federation))
 
 
 def test_an_unexpected_error_tells_its_type_and_leaves_its_trace_at_home(federation: Path) -> None:
@@ -253,7 +379,8 @@ def test_an_unexpected_error_tells_its_type_and_leaves_its_trace_at_home(federat
     in_the_way.write_text("a file where the bank's folder should be")
     with pytest.raises(PartyFailure) as raised:
         run_session(
-            ThreadGrid(nodes(federation, "bank", "platform")), job(trainings=({"max_rounds": 1},))
+            ThreadGrid(nodes(federation, "bank", "platform")),
+            job(federation, trainings=({"max_rounds": 1},)),
         )
     told = str(raised.value)
     assert re.fullmatch(r"bank: an internal error \(\w+\); its own log says more", told)
@@ -280,6 +407,26 @@ def test_a_node_without_a_federation_says_how_to_start_it(
     question = Message(RecordDict(), dst_node_id=11, message_type="query.party")
     assert client_app(question, context).content["party"]["name"] == ""
     assert caplog.text.count("does not know its federation: start it with --node-config") == 2
+
+
+def test_what_others_say_stands_on_one_line_of_the_log(
+    federation: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a relay or a peer sends: no line of its own, no terminal's codes."""
+
+    def run(*arguments: object) -> None:
+        raise PartyFailure("platform: \x1b[2J\nERROR bank: all is lost" + "!" * 10_000)
+
+    monkeypatch.setattr("clients.app._take_part", run)
+    context = Context(1, 11, {"party": "bank", "federation": str(federation)}, RecordDict(), {})
+    message = Message(
+        RecordDict({"session": ConfigRecord({})}), dst_node_id=11, message_type="train.session"
+    )
+    client_app(message, context)
+    (record,) = [record for record in caplog.records if record.name == "veilscore.party"]
+    said = record.getMessage()
+    assert said.startswith("platform:  [2J ERROR bank: all is lost!!!")
+    assert len(said) == 2000
 
 
 def test_a_node_does_not_play_another_party(federation: Path) -> None:

@@ -687,4 +687,4 @@ def test_a_run_with_too_few_good_banks_ends_with_one_sentence(
     assert said.startswith("2 banks are left and at least 3 must contribute (")
     assert "model.batch_size is 5000 and there are 960 training rows" in said
     assert not (folder / "runs").exists()
-    assert {Path(name).name for name in files_below(folder) - before} <= {"lock"}
+    assert {Path(name).name for name in files_below(folder) - before} <= {"lock", "party.key"}

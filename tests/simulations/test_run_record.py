@@ -64,6 +64,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> RunFigures:
         },
         seconds={"alignment": 0.12345},
         transport="in one process",
+        fingerprints={"bank": "0123 4567", "platform": "89ab cdef"},
     )
 
 
@@ -122,7 +123,7 @@ def test_what_was_sent_is_summed_by_kind_and_recipient(figures: RunFigures) -> N
 def test_what_each_side_learned_is_said_for_each(figures: RunFigures) -> None:
     """Three lists of sentences a party, none empty."""
     words = words_by_party(figures)
-    assert list(words) == ["bank", "platform"]
+    assert list(words) == ["bank", "platform", "the coordinator"]
     for party in words.values():
         assert party.learned
         assert party.could_reconstruct

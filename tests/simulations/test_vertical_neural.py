@@ -83,6 +83,7 @@ def figures(config: FederationConfig, summaries: dict[str, dict[str, Any]]) -> R
         bytes_sent={"bank": 1, "platform": 1},
         seconds={},
         transport="over the relay",
+        fingerprints={"bank": "0123 4567", "platform": "89ab cdef"},
     )
 
 

@@ -21,6 +21,7 @@ from federation.horizontal.messages import declined
 from federation.horizontal.plan import HorizontalPlan
 from federation.horizontal.rows import BankRows
 from federation.horizontal.server import Ask, Keep, Limits, Note, Outcome, Transcript, coordinate
+from federation.identity import PartyKey, Voucher
 from federation.neural.schema import (
     CategoricalInput,
     InputSchema,
@@ -35,6 +36,8 @@ from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 
 FIVE = ("ash", "birch", "cedar", "dogwood", "elm")
 RUN = "run-1"
+KEYS = {name: PartyKey(PartyKey.new_seed()) for name in FIVE}
+PINS = {name: key.public for name, key in KEYS.items()}
 BLOCK = 12  # steps whose masks are prepared at once: more cost time, and fewer a second block
 SCHEMA = InputSchema(
     (
@@ -142,6 +145,7 @@ class Drive:
             None if data is None else BankState.from_bytes(data, "state"),
             lambda *event: self.spent.setdefault(name, []).append(event),
             lambda planned: self.refuse(planned),
+            voucher=Voucher(name, KEYS[name], PINS),
         )
 
     def answer(self, name: str, order: bytes) -> bytes:

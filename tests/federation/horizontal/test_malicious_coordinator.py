@@ -12,11 +12,12 @@ from federation.aggregation import SecureSumClient
 from federation.aggregation.messages import checksum
 from federation.errors import InputError, PartyFailure, ProtocolError, VeilscoreError
 from federation.horizontal.client_state import BankState
-from federation.horizontal.messages import decode_order
+from federation.horizontal.messages import PROTOCOL_VERSION, decode_order
 from federation.horizontal.server import Limits
-from federation.proto.horizontal_pb2 import Order, Reply
+from federation.identity import Voucher
+from federation.proto.horizontal_pb2 import Declined, Order, Reply
 from federation.proto.secure_sum_pb2 import MaskedTotal
-from tests.federation.horizontal.banks import FIVE, RUN, Answer, Drive, plan_of, step_of
+from tests.federation.horizontal.banks import FIVE, KEYS, PINS, RUN, Answer, Drive, plan_of, step_of
 
 torch.set_num_threads(1)
 
@@ -53,6 +54,28 @@ def changed(order: Order, **fields: Any) -> Order:
         else:
             setattr(body, name, value)
     return copy
+
+
+def test_a_run_key_that_its_bank_did_not_sign_is_refused() -> None:
+    """With keys of its own in the middle the coordinator would hold the run's encryption key."""
+    declined: list[Declined] = []
+
+    def swap(name: str, order: Order, answer: Answer) -> bytes | None:
+        if (name, order.WhichOneof("body")) == ("cedar", "setup") and not declined:
+            other = Order.FromString(order.SerializeToString())
+            other.setup.public_keys["elm"] = SecureSumClient.start("elm", RUN).public_key
+            unsigned = Order.FromString(order.SerializeToString())
+            unsigned.setup.signatures.pop("ash")
+            for changed_order in (other, unsigned):
+                kind, reply = drive.bank("cedar").answer(changed_order.SerializeToString())
+                assert kind == "declined"
+                declined.append(Reply.FromString(reply).declined)
+        return answer()
+
+    drive = Drive(tamper=swap)
+    drive.run(stop=lambda kept: len(kept.totals) == 1)
+    assert [one.blames for one in declined] == ["elm", "ash"]
+    assert "the run key of elm was not signed" in declined[0].reason
 
 
 def test_a_bank_helps_with_one_sum_of_a_round_only() -> None:
@@ -95,7 +118,9 @@ def test_the_roster_can_t_change_nor_new_keys_be_asked_for() -> None:
     drive, orders = recorded(1)
     setup = orders["cedar", "setup", -1]
     other = Order.FromString(setup.SerializeToString())
-    other.setup.public_keys["elm"] = SecureSumClient.start("elm", RUN).public_key
+    key = SecureSumClient.start("elm", RUN).public_key
+    other.setup.public_keys["elm"] = key
+    other.setup.signatures["elm"] = Voucher("elm", KEYS["elm"], PINS).sign("run key", RUN, key)
     with pytest.raises(ProtocolError, match="can't change"):
         ask(drive, "cedar", other)
     other = Order.FromString(setup.SerializeToString())
@@ -265,7 +290,7 @@ def test_a_bank_that_was_given_another_total_takes_no_later_one() -> None:
 )
 def test_orders_that_are_not_for_this_bank_are_refused(change: Any, sentence: str) -> None:
     """Another run, bank, version, or none at all."""
-    order = Order(protocol_version=1, run=RUN, bank="ash", join={})
+    order = Order(protocol_version=PROTOCOL_VERSION, run=RUN, bank="ash", join={})
     change(order)
     with pytest.raises(ProtocolError, match=sentence):
         decode_order(order.SerializeToString(), RUN, "ash")
@@ -276,7 +301,7 @@ def test_orders_that_are_not_for_this_bank_are_refused(change: Any, sentence: st
 def test_orders_before_joining_are_refused() -> None:
     """There are no keys yet."""
     for body in ({"setup": {}}, {"contribute": {}}, {"unmask": {}}):
-        order = Order(protocol_version=1, run=RUN, bank="ash", **body)
+        order = Order(protocol_version=PROTOCOL_VERSION, run=RUN, bank="ash", **body)
         with pytest.raises(ProtocolError, match="has not joined"):
             Drive().bank("ash").answer(order.SerializeToString())
 
@@ -297,6 +322,6 @@ def test_a_damaged_checkpoint_is_one_sentence() -> None:
     state = BankState.from_bytes(data, "state")
     state.secure_sum = state.secure_sum[:-7]
     drive.states["ash"] = state.to_bytes()
-    order = Order(protocol_version=1, run=RUN, bank="ash", join={})
+    order = Order(protocol_version=PROTOCOL_VERSION, run=RUN, bank="ash", join={})
     with pytest.raises(VeilscoreError, match="damaged"):
         drive.bank("ash").answer(order.SerializeToString())

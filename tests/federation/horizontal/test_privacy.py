@@ -13,6 +13,7 @@ from federation.aggregation import SecureSumClient
 from federation.errors import InputError, PartyFailure, ProtocolError
 from federation.horizontal.client_noise import ClientNoise
 from federation.horizontal.contribution import Contributor
+from federation.horizontal.messages import PROTOCOL_VERSION as SPOKEN
 from federation.horizontal.server import Limits
 from federation.privacy import CLIENT, RECORD, Event, Exact, PrivacyHistory, Unit, check_run
 from federation.proto.horizontal_pb2 import Order
@@ -80,7 +81,7 @@ def test_a_budget_that_is_too_small_stops_the_run_before_anything_leaves() -> No
     assert [kind for kind, *_ in drive.asked] == ["join"]
     with pytest.raises(InputError, match=r"\d"):
         drive.bank("ash").answer(
-            Order(protocol_version=1, run="run-1", bank="ash", join={}).SerializeToString()
+            Order(protocol_version=SPOKEN, run="run-1", bank="ash", join={}).SerializeToString()
         )
 
 
@@ -193,7 +194,7 @@ def test_an_order_that_can_not_be_followed_costs_nothing() -> None:
     drive.run(stop=lambda kept: len(kept.totals) == 1)
     assert "ash" not in drive.spent
     order = Order(
-        protocol_version=1,
+        protocol_version=SPOKEN,
         run="run-1",
         bank="ash",
         contribute={"step": 1, "participants": ["ash"], "totals": drive.totals},
