@@ -57,7 +57,7 @@ class Setting:
     Attributes:
         link: the network between each party and the relay; None: this machine's own.
         again: a second session on the same tables: what was kept of the first is not made again.
-        flames: a folder for one flame graph a party ('stream' only; needs py-spy).
+        flames: a folder for one flame graph a party and session ('stream' only; needs py-spy).
     """
 
     link: Link | None = None
@@ -132,7 +132,9 @@ def _party_process(
     )
 
 
-def _over_stream(folder: Path, data: str, plan: SessionPlan, setting: Setting) -> dict[str, Any]:
+def _over_stream(
+    folder: Path, data: str, plan: SessionPlan, setting: Setting, session: str
+) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     pins = {party: party_key(folder / f"vault-{party}").public for party in PARTIES}
     with Relay(plan.session, pins, join_seconds=300) as relay, ExitStack() as stack:
@@ -148,7 +150,8 @@ def _over_stream(folder: Path, data: str, plan: SessionPlan, setting: Setting) -
         for party, process in processes.items():
             process.start()
             if setting.flames is not None:
-                stack.enter_context(flame_graph(process.pid, setting.flames / f"flame-{party}.svg"))
+                picture = setting.flames / f"flame-{party}{session}.svg"
+                stack.enter_context(flame_graph(process.pid, picture))
         try:
             return {party: json.loads(text) for party, text in relay.wait().items()}
         finally:
@@ -158,7 +161,9 @@ def _over_stream(folder: Path, data: str, plan: SessionPlan, setting: Setting) -
                     process.terminate()
 
 
-def _in_memory(folder: Path, data: str, plan: SessionPlan, setting: Setting) -> dict[str, Any]:
+def _in_memory(
+    folder: Path, data: str, plan: SessionPlan, setting: Setting, session: str
+) -> dict[str, Any]:
     made = {party: party_machine(folder, party, data, plan) for party in PARTIES}
     run_in_process({party: machine for party, (machine, _) in made.items()})
     return {party: _summary(folder, machine, sent) for party, (machine, sent) in made.items()}
@@ -202,9 +207,9 @@ def bench(
         else:
             write_population(folder, rows, label_features, party_features)
         run = _over_stream if transport == "stream" else _in_memory
-        summaries = run(folder, data, _plan(bins), setting)
+        summaries = run(folder, data, _plan(bins), setting, "")
         bank = summaries[LABEL_PARTY]
-        again = run(folder, data, _plan(bins), setting) if setting.again else None
+        again = run(folder, data, _plan(bins), setting, "-again") if setting.again else None
         partner_bins = int(summaries[FEATURE_PARTY]["max_bins"])
         plain = plaintext_figures(
             folder, data, np.load(folder / TEST_ROWS), (bins, partner_bins), bank["strengths"]

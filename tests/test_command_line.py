@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -140,8 +141,12 @@ def test_an_interrupt_ends_with_status_130(tmp_path: Path) -> None:
         text=True,
     )
     descriptor = os.open(fifo, os.O_WRONLY)  # returns when the command has begun to read
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=30)
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        # One that comes between the opening and the reading is seen after the reading only.
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
     os.close(descriptor)
+    stdout, stderr = process.communicate(timeout=10)
     assert (process.returncode, stdout) == (130, "")
     assert "Traceback" not in stderr

@@ -47,7 +47,8 @@ class JoinedCodes:
             while last < len(bins) and cells * bins[last] <= most:
                 cells *= int(bins[last])
                 last += 1
-            joined = codes[first].astype(np.uint8 if cells <= 256 else np.uint16)
+            # Not 256: the multiplier of a feature of 256 bins must fit too.
+            joined = codes[first].astype(np.uint8 if cells < 256 else np.uint16)
             for index in range(first + 1, last):
                 joined *= joined.dtype.type(bins[index])
                 joined += codes[index].astype(joined.dtype, copy=False)

@@ -51,7 +51,7 @@ def test_joined_sums_and_scores_are_those_of_each_feature(
     np.testing.assert_allclose(few.sums(vector[some]), apart(codes[:, some], bins, vector[some]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(coded(), st.integers(0, 2**32))
 def test_sums_of_words_are_exact(drawn: tuple[np.ndarray, list[int]], seed: int) -> None:
     """Modulo 2^64, by low and high halves summed apart in integers."""

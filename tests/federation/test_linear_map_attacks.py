@@ -465,7 +465,11 @@ def test_answers_without_flooding_are_linear_equations_in_the_bins(
     unknown = COLUMNS // 2 * tuniform_variance(ERROR_BITS)
     unknown += 2 * N / 3 * tuniform_variance(HINT_ERROR_BITS)
     distance = np.abs((reply - exact).view(np.int64))
-    assert bool(np.median(distance) > 8000 * math.sqrt(unknown)) is flooded
+    # Rounding the answer alone is off by Δ/64 at most; six rows are all within Δ/32 of a flood of
+    # Δ/4 once in 2^18 times.
+    beyond_rounding = 1 << (label.parameters.delta_bits - 5)
+    assert beyond_rounding > 8000 * math.sqrt(unknown)
+    assert bool(distance.max() > beyond_rounding) is flooded
 
 
 # --- the elgamal map's replies ---
