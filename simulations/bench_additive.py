@@ -13,6 +13,7 @@ import resource
 import secrets
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,7 +28,12 @@ from federation.additive.schedule import Round
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import open_group
 from federation.errors import InputError
+from federation.linear_maps.lattice import SCHEME as LATTICE
+from federation.linear_maps.parameters import QUERY_BYTES, choose_parameters
+from federation.linear_maps.widths import SCORE_BYTES
+from federation.linear_maps.words import WORD_BYTES
 from federation.metrics import auc, ks
+from federation.quantisation import RESIDUAL_SCALE
 from federation.sealing import SealedMachine
 from federation.session.in_process import run_in_process
 from federation.session.machine import Machine
@@ -41,7 +47,7 @@ from federation.vertical import (
 from server.coordinator.relay import Relay
 from simulations.bench_plaintext import plaintext_figures
 from simulations.bench_population import FEATURE_PARTY, LABEL_PARTY, load, write_population
-from simulations.flame_graph import flame_graph
+from simulations.flame_graph import find_spy, flame_graph
 from simulations.slow_link import Link, slow_link
 
 PARTIES = (LABEL_PARTY, FEATURE_PARTY)
@@ -95,7 +101,11 @@ ALIGNMENT_KINDS = ("blinded_ids", "reblinded_ids", "aligned_rows")
 
 def _summary(folder: Path, machine: SealedMachine, sent: list[tuple[str, int]]) -> dict[str, Any]:
     after = sum(size for kind, size in sent if kind not in ALIGNMENT_KINDS)
+    by_kind: Counter[str] = Counter()
+    for kind, size in sent:
+        by_kind[kind] += size
     summary: dict[str, Any] = {
+        "sent": dict(by_kind),
         "bytes": after,
         "alignment_bytes": sum(size for _, size in sent) - after,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -115,6 +125,7 @@ def _summary(folder: Path, machine: SealedMachine, sent: list[tuple[str, int]]) 
             "ks": float(ks(result.test_labels, training.test_scores)),
             "strengths": [last.smoothness, last.ridge],
             "scheme": result.scheme,
+            "borrowers": result.counts["training"] + result.counts["validation"],
             "features": dict(result.features),
         }
     else:
@@ -198,6 +209,9 @@ def bench(
         )
     if data == "simulated" and (rows < 500 or min(label_features, party_features) < 1):
         raise InputError("bench additive: at least 500 rows and one feature a party are needed")
+    if setting.flames is not None:
+        find_spy()
+        setting.flames.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="veilscore-bench-") as scratch:
         folder = Path(scratch)
         if data == "uci":
@@ -262,6 +276,28 @@ def _session_figures(summaries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         },
         "rounds": bank["rounds"],
         "bytes": sum(int(one["bytes"]) for one in summaries.values()),
+        "bytes_full_width": sum(_full_width(summaries).values()),
         "alignment_bytes": sum(int(one["alignment_bytes"]) for one in summaries.values()),
         "peak_rss_mb": round(max(float(one["peak_rss_mb"]) for one in summaries.values()), 1),
     }
+
+
+def _full_width(summaries: Mapping[str, dict[str, Any]]) -> Counter[str]:
+    """Bytes by kind, after alignment, as they were at 8 bytes a word and a score."""
+    bank = summaries[LABEL_PARTY]
+    taken: dict[str, int] = {}
+    if bank["scheme"] == LATTICE:
+        parameters = choose_parameters(int(bank["borrowers"]), RESIDUAL_SCALE)
+        taken = {
+            "hint_block": parameters.hint_bytes,
+            "query": QUERY_BYTES,
+            "answer": parameters.answer_bytes,
+            "sums": parameters.sum_bytes,
+            "partial_scores": SCORE_BYTES,
+        }
+    full: Counter[str] = Counter()
+    for one in summaries.values():
+        for kind, size in one["sent"].items():
+            if kind not in ALIGNMENT_KINDS:
+                full[kind] += size * WORD_BYTES // taken.get(kind, WORD_BYTES)
+    return full

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 LABEL_FEATURES, PARTY_FEATURES, BINS = 13, 30, 32
-_SIZE = (9.0, 3.9)  # inches
+_SIZE = (9.0, 4.6)  # inches
 _DOTS_PER_INCH = 200
 # What is drawn: the figure's key, words, colour, marker.
 SECONDS = (
@@ -62,13 +62,15 @@ def draw(runs: Sequence[dict[str, Any]]) -> bytes:
         rows = [run["rows"] for run in runs]
         for key, words, colour, marker in SECONDS:
             seconds.plot(rows, [run[key] for run in runs], marker, ls="-", c=colour, label=words)
-        _frame(seconds, rows, "seconds")
-        _proportional(seconds, rows, runs[0]["seconds"])
-        seconds.legend(frameon=False, loc="upper left", fontsize=8.5)
-        memory.plot(rows, [run["peak_rss_mb"] for run in runs], "o-", c="#2f8f83")
-        _frame(memory, rows, "MB, the larger party's process")
-        _proportional(memory, rows, runs[0]["peak_rss_mb"])
         last = runs[-1]
+        grown = [last["seconds"] * count / rows[-1] for count in rows]
+        seconds.plot(
+            rows, grown, c=GREY, lw=0.9, ls=(0, (1, 3)), label="in proportion to borrowers"
+        )
+        _frame(seconds, rows, "seconds", (0.1, 1, 10, 100))
+        memory.plot(rows, [run["peak_rss_mb"] for run in runs], "o-", c="#2f8f83")
+        _frame(memory, rows, "MB, the larger party's process", (100, 200, 500, 1000))
+        figure.legend(frameon=False, loc="outside lower center", fontsize=8.5, ncols=2)
         figure.suptitle(
             f"One session over the sealed stream, {last['label_features']} + "
             f"{last['party_features']} features, both parties on one machine of two cores",
@@ -79,16 +81,11 @@ def draw(runs: Sequence[dict[str, Any]]) -> bytes:
     return target.getvalue()
 
 
-def _frame(axes: Axes, rows: Sequence[int], words: str) -> None:
+def _frame(axes: Axes, rows: Sequence[int], words: str, marks: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(rows, [f"{count:,}" for count in rows], rotation=30, ha="right")
+    axes.set_yticks(marks, [f"{mark:,g}" for mark in marks])
     axes.minorticks_off()
     axes.set_xlabel("borrowers")
     axes.set_ylabel(words)
-
-
-def _proportional(axes: Axes, rows: Sequence[int], first: float) -> None:
-    """A thin line of what would grow in proportion."""
-    grown = [first * count / rows[0] for count in rows]
-    axes.plot(rows, grown, c=GREY, lw=0.8, ls=(0, (1, 3)))

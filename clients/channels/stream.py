@@ -276,6 +276,7 @@ class StreamChannel:
 
     def _drive(self, machine: Endpoint, summary: Callable[[], str]) -> None:
         self._begin()
+        machine.use_version(self.version)
         self._deliver(machine.start())
         while not machine.finished:
             message = self._next()

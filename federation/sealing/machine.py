@@ -47,6 +47,7 @@ class SealedMachine:
         self._pins = {peer: pin for peer, pin in pins.items() if peer != machine.party}
         self._opens = opens
         self._versions = versions
+        self._version = PROTOCOL_VERSION
         self._handshakes: dict[str, KKHandshake] = {}
         self._channels: dict[str, SealedChannel] = {}
         self._waiting: dict[str, list[bytes]] = {}
@@ -78,6 +79,15 @@ class SealedMachine:
         if unanswered:
             return f"the handshake of {', '.join(sorted(unanswered))}"
         return self._machine.waiting_for
+
+    def use_version(self, version: int) -> None:
+        """Run the session under the version that its carrier found all parties to speak.
+
+        Before `start`. The peer must have been told the same, or the handshake does not open; and
+        it must be the newest that both speak, or the handshake is refused.
+        """
+        self._machine.use_version(version)
+        self._version = version
 
     def start(self) -> Iterator[tuple[str, bytes]]:
         """Open the handshakes that this side opens, and run the role to its first wait."""
@@ -169,7 +179,7 @@ class SealedMachine:
 
     def _handshake(self, peer: str) -> KKHandshake:
         pair = (self.party, peer) if self._opens else (peer, self.party)
-        prologue = b"veilscore handshake 1" + bytes([PROTOCOL_VERSION])
+        prologue = b"veilscore handshake 1" + bytes([self._version])
         prologue += direction(self.session, *pair)
         made = KKHandshake(self._opens, self._key.sealing, self._pins[peer].sealing, prologue)
         self._handshakes[peer] = made
@@ -188,10 +198,10 @@ class SealedMachine:
     def _check_versions(self, sender: str, offered: bytes) -> None:
         """Both sides speak the version in use, and no newer one in common."""
         common = set(self._versions) & set(offered)
-        if max(common, default=None) != PROTOCOL_VERSION:
+        if max(common, default=None) != self._version:
             raise ProtocolError(
                 f"{sender} speaks protocol versions {_listed(offered)}, {self.party} "
-                f"{_listed(self._versions)}, and the session runs under {PROTOCOL_VERSION}: who "
+                f"{_listed(self._versions)}, and the session runs under {self._version}: who "
                 "carries the messages chose it, or a release is too old; install the same release"
             )
 

@@ -29,6 +29,9 @@ class Endpoint(Protocol):
     def waiting_for(self) -> str:
         """In words, what this party waits for."""
 
+    def use_version(self, version: int) -> None:
+        """Run the session under this version of the protocol; called before `start`."""
+
     def start(self) -> Iterator[tuple[str, bytes]]:
         """Run up to the first wait; yields the frames to deliver as (recipient, frame)."""
 

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from federation.errors import ProtocolError
 from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Envelope
-from federation.session.wire import decode, encode
+from federation.session.wire import PROTOCOL_VERSION, decode, encode
 
 # What one session's peers may send ahead of what the role takes, ENVELOPE_BYTES a message included.
 MOST_AHEAD_BYTES = 2 * 1024 * 1024 * 1024
@@ -136,6 +136,17 @@ class Machine(Generic[Result]):
         if self._waiting is None:
             return "nothing"
         return f"'{self._waiting.kind}' from {self._waiting.sender}"
+
+    def use_version(self, version: int) -> None:
+        """Run the session under this version of the protocol; this release speaks one.
+
+        Raises:
+            ProtocolError: it is another one.
+        """
+        if version != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"{self.party} speaks version {PROTOCOL_VERSION} of the protocol, not {version}"
+            )
 
     def start(self) -> Iterator[tuple[str, bytes]]:
         """Run the role up to its first wait; yields the frames to deliver."""

@@ -276,8 +276,10 @@ def test_a_frame_that_is_too_large_does_not_leave(relay: Relay) -> None:
         bank.result(SECONDS)
 
 
-def test_the_version_is_the_highest_that_all_speak() -> None:
-    """Each side knows it once the session has begun."""
+def test_the_version_is_the_highest_that_all_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side knows it once the session has begun, and its protocol runs under it."""
+    used: list[int] = []
+    monkeypatch.setattr(Machine, "use_version", lambda machine, version: used.append(version))
     with no_thread_left(), relay_of("bank", "platform") as relay:
         platform = in_thread(relay, "platform", sending(["bank"], 1), versions=(1, 3, 4))
         channel = StreamChannel(
@@ -287,6 +289,7 @@ def test_the_version_is_the_highest_that_all_speak() -> None:
         channel.run(Machine("bank", SESSION, taking(["platform"], 1)), lambda: "{}")
         assert channel.version == 4
         platform.result(SECONDS)
+    assert used == [4, 4]
 
 
 def test_the_summary_is_made_only_after_the_machine_has_ended(relay: Relay) -> None:

@@ -162,6 +162,24 @@ def test_a_carrier_that_chose_an_older_version_is_found_out(
         list(right.receive(opening, "bank"))
 
 
+def test_parties_that_were_told_other_versions_have_no_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The version is part of what the handshake binds."""
+    newer = sealed_machine.PROTOCOL_VERSION + 1
+    monkeypatch.setattr(Machine, "use_version", lambda self, version: None)
+    left, right = sealed("bank", ("platform",)), sealed("platform")
+    left.use_version(newer)
+    (opening,) = frames_of(left.start())
+    with pytest.raises(ProtocolError, match="does not open"):
+        list(right.receive(opening, "bank"))
+
+
+def test_a_version_that_this_release_does_not_speak_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="bank speaks version 2 of the protocol, not 3"):
+        sealed("bank", ("platform",)).use_version(3)
+
+
 def test_who_waits_for_a_handshake_says_so() -> None:
     left = sealed("bank", ("platform",))
     list(left.start())
