@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.additive.alone import STEPS, with_intercept
-from federation.additive.block import INTERCEPT, Block, Codes
+from federation.additive.block import Block, Codes
+from federation.additive.terms import INTERCEPT
 from federation.metrics import auc
 from federation.schema import FeatureColumn
 from federation.vertical.borrowers import BinnedRows

@@ -130,6 +130,10 @@ def test_what_a_person_got_wrong_is_one_sentence_on_stderr(tmp_path: Path) -> No
     )
 
 
+def _listen_to_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_with_status_130(tmp_path: Path) -> None:
     """No traceback for whoever presses Ctrl-C."""
     fifo = tmp_path / "federation.toml"
@@ -139,6 +143,8 @@ def test_an_interrupt_ends_with_status_130(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore it, and so would what they start.
+        preexec_fn=_listen_to_interrupts,
     )
     descriptor = os.open(fifo, os.O_WRONLY)  # returns when the command has begun to read
     deadline = time.monotonic() + 30

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.block import INTERCEPT, Block, Codes, Term
+from federation.additive.block import Block, Codes
+from federation.additive.terms import INTERCEPT, Term
 
 Vector = npt.NDArray[np.float64]
 STEPS = 25

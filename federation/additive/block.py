@@ -6,21 +6,21 @@ The block's weights w, one a bin, are held by their owner. Whoever fits a block 
 
 with X the one-hot bins, s = Xᵀ(t·y) the label sums over each bin, t the borrowers' weights and P
 the penalty. The labels enter through s alone, so the same code fits the label party's own block
-(offset: the partners' scores) and a partner's (see `surrogate_sums`), from exact or noisy sums.
-Sources: generalized additive models (Hastie & Tibshirani 1990); second-difference penalties over
-ordered bins (Eilers & Marx 1996); damped Newton (Boyd & Vandenberghe 2004, section 9.5), its
-systems solved inexactly by conjugate gradients.
+(offset: the partners' scores) and a partner's (see `feature_party`), from exact or noisy sums.
+Source: damped Newton (Boyd & Vandenberghe 2004, section 9.5), its systems solved inexactly by
+conjugate gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from federation.additive.logistic import sigmoid
+from federation.additive.step_length import line_search
+from federation.additive.terms import Penalty, Term
 from federation.linear_maps.joined_codes import JoinedCodes
 from federation.linear_maps.one_hot import OneHotMatrix
 
@@ -36,62 +36,6 @@ FORCING = 0.02
 MOST_PRODUCTS = 60
 # A step of length 1 is taken as it is where the slope there is this small a share of the first.
 FLAT = 0.1
-
-
-@dataclass(frozen=True)
-class Term:
-    """One additive term of a block: a partition of the borrowers into bins.
-
-    Attributes:
-        name: what the term is of, for its owner.
-        bins: how many bins.
-        penalty: (bins, bins) smoothness penalty, positive semi-definite, before its strength.
-        shrunk: whether the ridge applies (not to an intercept).
-    """
-
-    name: str
-    bins: int
-    penalty: Vector
-    shrunk: bool = True
-
-
-INTERCEPT = Term("intercept", 1, np.zeros((1, 1)), shrunk=False)
-
-
-def second_difference_penalty(bins: int, ordered: int) -> Vector:
-    """Penalty on the curvature of the first `ordered` bins' weights (bins, bins).
-
-    Scaled by ordered³: for a fixed function a sum of squared second differences falls with the cube
-    of the number of bins, so that one strength means about the same smoothness for few and many.
-    """
-    penalty = np.zeros((bins, bins))
-    if ordered > 2:
-        differences = np.diff(np.eye(ordered), 2, axis=0)
-        penalty[:ordered, :ordered] = differences.T @ differences * float(ordered) ** 3
-    return penalty
-
-
-@dataclass(frozen=True)
-class Penalty:
-    """A block's penalty P, one matrix a term: terms are not penalised together.
-
-    Attributes:
-        matrices: of every term (bins, bins), strengths and stretch included.
-        offsets: the first bin of every term, and the number of all bins.
-    """
-
-    matrices: tuple[Vector, ...]
-    offsets: npt.NDArray[np.int64]
-
-    def times(self, weights: Vector) -> Vector:
-        """P·w (size,)."""
-        parts = np.split(weights, self.offsets[1:-1])
-        products = [m @ part for m, part in zip(self.matrices, parts, strict=False)]
-        return np.concatenate([np.zeros(0), *products])
-
-    def along(self, direction: Vector) -> float:
-        """dᵀP·d."""
-        return float(direction @ self.times(direction))
 
 
 class Block:
@@ -261,94 +205,3 @@ class Block:
             low, high = self.offsets[index], self.offsets[index + 1]
             full[low:high] = np.insert(part, int(omitted[index]), total - part.sum())
         return full
-
-
-def line_search(
-    slope: float,
-    curvature: float,
-    scores: Vector,
-    direction: Vector,
-    borrower_weights: Vector | float,
-    longest: float = 2.0,
-    flat: float = 0.0,
-) -> float:
-    """The α in [0, longest] that minimises F along a direction; it needs no label.
-
-    Args:
-        slope: dF/dα at α = 0.
-        curvature: dᵀPd of the penalty.
-        scores: current scores of all borrowers.
-        direction: their change for α = 1.
-        borrower_weights: t.
-        longest: of the steps.
-        flat: also good enough is any α where |dF/dα| is at most this share of |slope|.
-    """
-    if slope >= 0:
-        return 0.0
-    pulled = borrower_weights * direction
-    now = float(np.sum(sigmoid(scores) * pulled))
-
-    def derivative(alpha: float) -> float:
-        then = float(np.dot(sigmoid(scores + alpha * direction), pulled))
-        return slope + alpha * curvature + then - now
-
-    # F' is increasing (F is convex). A Newton step's length is near 1: look there first, then on
-    # one side of it; a safeguarded secant finds the root of F'.
-    low, high, low_value = 0.0, longest, slope
-    alpha = min(1.0, longest)
-    value = derivative(alpha)
-    if abs(value) <= flat * -slope:
-        return alpha
-    if value < 0:
-        if alpha == longest:
-            return longest
-        low, low_value = alpha, value
-        high_value = derivative(longest)
-        if high_value <= 0:
-            return longest
-    else:
-        high, high_value = alpha, value
-    for _ in range(30):
-        if high - low < 1e-3:
-            break
-        alpha = low - low_value * (high - low) / (high_value - low_value)
-        alpha = min(max(alpha, low + 0.05 * (high - low)), high - 0.05 * (high - low))
-        value = derivative(alpha)
-        if abs(value) <= flat * -slope:
-            return alpha
-        if value < 0:
-            low, low_value = alpha, value
-        else:
-            high, high_value = alpha, value
-    return (low + high) / 2
-
-
-def loss_change(
-    slope: float,
-    curvature: float,
-    scores: Vector,
-    direction: Vector,
-    borrower_weights: Vector | float,
-    step: float,
-) -> float:
-    """F after a step along a direction minus F before; it needs no label either.
-
-    Args: as for `line_search`; `step` is α.
-    """
-    moved = step * direction
-    bent = np.logaddexp(0.0, scores + moved) - np.logaddexp(0.0, scores) - sigmoid(scores) * moved
-    return step * slope + step**2 * curvature / 2 + float(np.sum(borrower_weights * bent))
-
-
-def surrogate_offset(scores: Vector, base_rate: float) -> float:
-    """The intercept at which a party's own scores alone give this mean probability."""
-    offset = float(np.log(base_rate / (1 - base_rate)) - scores.mean())
-    for _ in range(30):
-        probability = sigmoid(offset + scores)
-        change = (float(probability.mean()) - base_rate) / max(
-            float((probability * (1 - probability)).mean()), 1e-6
-        )
-        offset -= min(max(change, -2.0), 2.0)
-        if abs(change) < 1e-9:
-            break
-    return offset

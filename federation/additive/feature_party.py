@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.block import Block, Codes, Penalty, surrogate_offset
+from federation.additive.block import Block, Codes
 from federation.additive.label_noise import noise_stretch
 from federation.additive.logistic import sigmoid
+from federation.additive.terms import Penalty
 from federation.errors import ProtocolError
 from federation.linear_maps.interface import FeatureSide
 from federation.masking import PairwiseMasks, to_fixed_point, to_wide_fixed_point
@@ -150,3 +151,17 @@ def _check_sums(sums: Sums) -> None:
     for name, holds in in_range.items():
         if not holds:
             raise ProtocolError(f"sums came with {name} {getattr(sums, name)}, out of its range")
+
+
+def surrogate_offset(scores: Vector, base_rate: float) -> float:
+    """The intercept at which a party's own scores alone give this mean probability."""
+    offset = float(np.log(base_rate / (1 - base_rate)) - scores.mean())
+    for _ in range(30):
+        probability = sigmoid(offset + scores)
+        change = (float(probability.mean()) - base_rate) / max(
+            float((probability * (1 - probability)).mean()), 1e-6
+        )
+        offset -= min(max(change, -2.0), 2.0)
+        if abs(change) < 1e-9:
+            break
+    return offset

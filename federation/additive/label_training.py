@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.block import Block, line_search, loss_change
+from federation.additive.block import Block
 from federation.additive.label_noise import LabelNoise, noise_stretch
 from federation.additive.logistic import log_losses, sigmoid
 from federation.additive.schedule import Decision, Schedule
 from federation.additive.settings import AdditiveSettings
+from federation.additive.step_length import line_search, loss_change
 from federation.metrics import auc
 from federation.proto.session_pb2 import Sums
 from federation.quantisation import RESIDUAL_SCALE, RoundingDraws, stochastic_round

@@ -33,6 +33,7 @@ from federation.identity.party_key import PartyKey, PartyPublicKey
 RELAY_NAME = "relay.veilscore.internal"
 CLOCKS_APART = timedelta(minutes=5)
 VALID_FOR = timedelta(hours=24)
+_SIGNATURE_HEAD = bytes([0x03, 65, 0x00])  # bit string, 65 bytes, no unused bit
 _PARTY_URI = "veilscore:party:"
 _SESSION_URI = "veilscore:session:"
 
@@ -165,6 +166,7 @@ def _read(certificate: bytes) -> tuple[x509.Certificate, str, str]:
     except (
         ValueError,
         x509.DuplicateExtension,
+        x509.InvalidVersion,
         x509.ExtensionNotFound,
         x509.UnsupportedGeneralNameType,
     ) as error:
@@ -184,7 +186,8 @@ def _signed_by(leaf: x509.Certificate, pin: PartyPublicKey) -> bool:
         key.verify(leaf.signature, leaf.tbs_certificate_bytes)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
-    return True
+    # What stands before a signature in its bit string is covered by none; it has one right form.
+    return leaf.public_bytes(Encoding.DER).endswith(_SIGNATURE_HEAD + leaf.signature)
 
 
 def _issuer(pin: PartyPublicKey) -> x509.Name:

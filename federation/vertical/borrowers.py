@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.block import Codes, Term, second_difference_penalty
+from federation.additive.block import Codes
 from federation.additive.model_part import ModelPart
+from federation.additive.terms import Term, second_difference_penalty
 from federation.binning import Binning, fit_binning
 from federation.errors import InputError
 from federation.linear_maps.elgamal import MINIMUM_ROW_BORROWERS

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.additive.alone import alone_scores, with_intercept
-from federation.additive.block import INTERCEPT, Block
+from federation.additive.block import Block
 from federation.additive.label_party import LabelPartyFit, receive_partial_scores, train
 from federation.additive.model_part import ModelPart
 from federation.additive.settings import AdditiveSettings
+from federation.additive.terms import INTERCEPT
 from federation.errors import ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
 from federation.privacy.calibration import check_target

@@ -10,16 +10,11 @@ from hypothesis import strategies as st
 from scipy import linalg, optimize, special
 
 from federation.additive import block as block_module
-from federation.additive.block import (
-    INTERCEPT,
-    Block,
-    Penalty,
-    Term,
-    line_search,
-    second_difference_penalty,
-    surrogate_offset,
-)
+from federation.additive.block import Block
+from federation.additive.feature_party import surrogate_offset
 from federation.additive.logistic import sigmoid
+from federation.additive.step_length import line_search
+from federation.additive.terms import INTERCEPT, Penalty, Term, second_difference_penalty
 
 Vector = npt.NDArray[np.float64]
 

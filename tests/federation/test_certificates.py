@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,14 +88,23 @@ def test_names_of_any_kind_come_through() -> None:
 @given(at=st.integers(0, 10_000), flip=st.integers(1, 255), cut=st.booleans())
 def test_a_certificate_that_was_changed_proves_nothing(at: int, flip: int, cut: bool) -> None:
     """No changed byte passes, and nothing but a ProtocolError comes out."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     der = bytearray(x509.load_pem_x509_certificate(CERTIFICATE).public_bytes(Encoding.DER))
     at %= len(der)
     der[at] ^= flip
     changed = _as_pem(bytes(der[:at] if cut else der))
     with pytest.raises(ProtocolError):
         certified_party(changed, "run-1", PINS, NOW)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_no_bit_of_a_certificate_can_be_another() -> None:
+    """Every single one, those that no signature covers included."""
+    der = x509.load_pem_x509_certificate(CERTIFICATE).public_bytes(Encoding.DER)
+    for bit in range(8 * len(der)):
+        changed = bytearray(der)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ProtocolError):
+            certified_party(_as_pem(bytes(changed)), "run-1", PINS, NOW)
 
 
 CERTIFICATE = pem(PLATFORM, "platform")

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.additive import feature_party, label_party
-from federation.additive.block import INTERCEPT, Block, Term, second_difference_penalty
+from federation.additive.block import Block
 from federation.additive.label_noise import LabelNoise
 from federation.additive.label_party import LabelPartyFit
 from federation.additive.label_training import LabelPartyTraining, _clip_total, _noisy_sums
 from federation.additive.settings import AdditiveSettings
+from federation.additive.terms import INTERCEPT, Term, second_difference_penalty
 from federation.errors import InputError
 from federation.linear_maps import Direction, OneHotMatrix, feature_side, label_side
 from federation.masking import PairwiseMasks

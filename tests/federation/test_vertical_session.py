@@ -18,10 +18,11 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from federation.additive import feature_party
-from federation.additive.block import Block, Term, second_difference_penalty
+from federation.additive.block import Block
 from federation.additive.label_noise import LabelNoise
 from federation.additive.model_part import ModelPart
 from federation.additive.settings import AdditiveSettings
+from federation.additive.terms import Term, second_difference_penalty
 from federation.alignment import ABSENT_ROW, InProcessGroup
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import Direction, LabelSide, feature_side, label_side
