@@ -15,6 +15,15 @@ class ProtocolError(VeilscoreError):
     """A message is not what the protocol allows at this point; the session ends everywhere."""
 
 
+class BlamedError(ProtocolError):
+    """A protocol error that is one party's doing; `party` is its name, which the text has too."""
+
+    def __init__(self, party: str, sentence: str) -> None:
+        """Who, and what they did."""
+        super().__init__(sentence)
+        self.party = party
+
+
 class NoRoomError(InputError):
     """The noise budget of a private linear map has no room for this input."""
 

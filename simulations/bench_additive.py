@@ -28,10 +28,9 @@ from federation.additive.schedule import Round
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import open_group
 from federation.errors import InputError
+from federation.linear_maps import full_width_bytes, message_bytes
 from federation.linear_maps.lattice import SCHEME as LATTICE
-from federation.linear_maps.parameters import QUERY_BYTES, choose_parameters
-from federation.linear_maps.widths import SCORE_BYTES
-from federation.linear_maps.words import WORD_BYTES
+from federation.linear_maps.parameters import choose_parameters
 from federation.metrics import auc, ks
 from federation.quantisation import RESIDUAL_SCALE
 from federation.sealing import SealedMachine
@@ -285,19 +284,15 @@ def _session_figures(summaries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 def _full_width(summaries: Mapping[str, dict[str, Any]]) -> Counter[str]:
     """Bytes by kind, after alignment, as they were at 8 bytes a word and a score."""
     bank = summaries[LABEL_PARTY]
-    taken: dict[str, int] = {}
+    wide: dict[str, int] = {}
+    sent: dict[str, int] = {}
     if bank["scheme"] == LATTICE:
-        parameters = choose_parameters(int(bank["borrowers"]), RESIDUAL_SCALE)
-        taken = {
-            "hint_block": parameters.hint_bytes,
-            "query": QUERY_BYTES,
-            "answer": parameters.answer_bytes,
-            "sums": parameters.sum_bytes,
-            "partial_scores": SCORE_BYTES,
-        }
+        borrowers = int(bank["borrowers"])
+        wide = full_width_bytes(1, borrowers)
+        sent = message_bytes(choose_parameters(borrowers, RESIDUAL_SCALE), 1)
     full: Counter[str] = Counter()
     for one in summaries.values():
         for kind, size in one["sent"].items():
             if kind not in ALIGNMENT_KINDS:
-                full[kind] += size * WORD_BYTES // taken.get(kind, WORD_BYTES)
+                full[kind] += size * wide.get(kind, 1) // sent.get(kind, 1)
     return full

@@ -8,9 +8,10 @@ alone loads TenSEAL, when a cipher is first used).
 
 from federation.aggregation.client import SecureSumClient
 from federation.aggregation.layout import Quantised, VectorLayout
-from federation.aggregation.messages import BlamedError, read_message
+from federation.aggregation.messages import read_message
 from federation.aggregation.server import SecureSumServer
 from federation.aggregation.sum_ciphers import SCHEMES, SumCipher, sum_cipher
+from federation.errors import BlamedError
 
 __all__ = [
     "SCHEMES",

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from federation.aggregation import preparation
 from federation.aggregation.layout import VectorLayout
-from federation.aggregation.messages import STATE_VERSION, BlamedError, require_names, restored
+from federation.aggregation.messages import STATE_VERSION, require_names, restored
 from federation.aggregation.roster import KEY_BYTES, Roster, SealedPair
 from federation.aggregation.run_key import check_parcel, unwrap_key, wrap_key
 from federation.aggregation.sum_ciphers import SumCipher, sum_cipher
-from federation.errors import ProtocolError
+from federation.errors import BlamedError, ProtocolError
 from federation.proto.secure_sum_pb2 import ClientState, KeyParcel, Preparation
 
 

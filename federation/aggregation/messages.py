@@ -9,22 +9,13 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 from google.protobuf.message import DecodeError, Message
 
-from federation.errors import InputError, ProtocolError
+from federation.errors import BlamedError, InputError, ProtocolError
 from federation.proto.secure_sum_pb2 import Contribution, MaskedTotal
 from federation.record_chain import canonical_json
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 Restored = TypeVar("Restored")
 STATE_VERSION = 1
-
-
-class BlamedError(ProtocolError):
-    """A protocol error that is one client's doing; `party` is its name, which the text has too."""
-
-    def __init__(self, party: str, sentence: str) -> None:
-        """Who, and what they did."""
-        super().__init__(sentence)
-        self.party = party
 
 
 def context(purpose: str, *parts: object) -> bytes:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from federation.aggregation import shamir
 from federation.aggregation.masks import public_mask_key, seed_commitment
-from federation.aggregation.messages import BlamedError
 from federation.aggregation.roster import Roster, SealedPair
-from federation.errors import InputError
+from federation.errors import BlamedError, InputError
 from federation.proto.secure_sum_pb2 import HeldShares, Preparation
 
 MAXIMUM_STEPS = 100_000

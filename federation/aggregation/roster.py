@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from federation.aggregation.messages import BlamedError, context
-from federation.errors import ProtocolError
+from federation.aggregation.messages import context
+from federation.errors import BlamedError, ProtocolError
 
 KEY_BYTES = 32
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from federation.aggregation.messages import BlamedError
 from federation.aggregation.roster import Roster, SealedPair
 from federation.aggregation.sum_ciphers import SCHEMES, sum_cipher
-from federation.errors import ProtocolError
+from federation.errors import BlamedError, ProtocolError
 from federation.proto.secure_sum_pb2 import KeyParcel
 
 KEY_ID_BYTES = 16

@@ -18,7 +18,6 @@ from federation.aggregation import preparation
 from federation.aggregation.masks import CHECK_SLOTS, apply_masks
 from federation.aggregation.messages import (
     STATE_VERSION,
-    BlamedError,
     checksum,
     require_names,
     require_whole,
@@ -28,7 +27,7 @@ from federation.aggregation.roster import Roster
 from federation.aggregation.run_key import check_parcel
 from federation.aggregation.sum_ciphers import SumCipher, sum_cipher
 from federation.aggregation.unmasking import Unmasking
-from federation.errors import ProtocolError
+from federation.errors import BlamedError, ProtocolError
 from federation.proto.secure_sum_pb2 import (
     Accepted,
     Contribution,

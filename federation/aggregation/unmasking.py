@@ -17,9 +17,8 @@ from federation.aggregation.masks import (
     seed_commitment,
     self_seed_stream,
 )
-from federation.aggregation.messages import BlamedError
 from federation.aggregation.roster import Roster
-from federation.errors import PartyFailure, ProtocolError
+from federation.errors import BlamedError, PartyFailure, ProtocolError
 from federation.proto.secure_sum_pb2 import Preparation, UnmaskShares
 
 

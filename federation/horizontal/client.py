@@ -13,8 +13,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from federation.aggregation.client import SecureSumClient
-from federation.aggregation.messages import BlamedError
-from federation.errors import InputError, ProtocolError
+from federation.errors import BlamedError, InputError, ProtocolError
 from federation.horizontal.client_state import (
     FINISHED,
     STATISTICS,
@@ -171,7 +170,7 @@ class HorizontalBank:
         secure_sum = SecureSumClient.from_bytes(state.secure_sum)
         # Later the roster can't change, and a bank that has lost its keys must not hold others up.
         if self._voucher is not None and not secure_sum.has_agreed:
-            self._check_signed(self._voucher, body)
+            self._voucher.check_all(RUN_KEY, self.run, body.public_keys, body.signatures)
         secure_sum.agree(dict(body.public_keys), self._fewest(len(body.public_keys)))
         ready = Ready()
         if body.make_key:
@@ -183,14 +182,6 @@ class HorizontalBank:
         )
         state.secure_sum = secure_sum.to_bytes()
         return ready
-
-    def _check_signed(self, voucher: Voucher, body: Setup) -> None:
-        for bank, key in body.public_keys.items():
-            if bank != self.bank:
-                try:
-                    voucher.check(RUN_KEY, self.run, bank, key, body.signatures.get(bank, b""))
-                except ProtocolError as error:
-                    raise BlamedError(bank, str(error)) from error
 
     def _fewest(self, roster: int) -> int:
         """Contributions that a sum must have; the banks' shares of noise count on no fewer."""

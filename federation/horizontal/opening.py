@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.aggregation.client import SecureSumClient
-from federation.aggregation.messages import BlamedError
-from federation.errors import InputError, ProtocolError
+from federation.errors import BlamedError, InputError, ProtocolError
 from federation.horizontal.client_noise import ClientNoise
 from federation.horizontal.client_state import (
     CALIBRATION,

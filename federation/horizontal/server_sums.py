@@ -12,8 +12,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from federation.aggregation.messages import BlamedError
-from federation.errors import PartyFailure, ProtocolError
+from federation.errors import BlamedError, PartyFailure, ProtocolError
 from federation.horizontal.server_assembly import Assembly
 from federation.horizontal.server_banks import Banks
 from federation.horizontal.server_events import Keep, Note, Replies, Step

@@ -124,14 +124,6 @@ class PartyKey:
         """Sign a message (64 bytes); `purpose` keeps a signature from serving elsewhere."""
         return self.signing.sign(_to_sign(purpose, message))
 
-    def agree(self, peer_sealing: bytes) -> bytes:
-        """X25519 with a peer's sealing or ephemeral key (32 bytes).
-
-        Raises:
-            ValueError: the peer's key is of small order, or of a wrong length.
-        """
-        return self.sealing.exchange(X25519PublicKey.from_public_bytes(peer_sealing))
-
 
 def check_pins(pins: Mapping[str, PartyPublicKey]) -> None:
     """Refuse two parties with the same key, or half of it: whoever holds it would be both.

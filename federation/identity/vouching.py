@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from federation.errors import ProtocolError
+from federation.errors import BlamedError
 from federation.identity.party_key import PartyKey, PartyPublicKey
 
 
@@ -33,19 +33,21 @@ class Voucher:
         """Refuse a short-lived key that its party did not sign.
 
         Raises:
-            ProtocolError: names the party and its pinned key's fingerprint.
+            BlamedError: names the party and its pinned key's fingerprint.
         """
         pin = self.pins.get(party)
         if pin is None:
-            raise ProtocolError(
+            raise BlamedError(
+                party,
                 f"{self.party} has no pinned key of {party}; add the line that `veilscore keys` "
-                "prints there to the federation file"
+                "prints there to the federation file",
             )
         if not pin.verifies(signature, purpose, _statement(run, party, public_key)):
-            raise ProtocolError(
+            raise BlamedError(
+                party,
                 f"the {purpose} of {party} was not signed with the key that {self.party} has "
                 f"pinned for it ({pin.fingerprint}): who carried it put another in its place, or "
-                "the pin is wrong; compare with `veilscore keys` there"
+                "the pin is wrong; compare with `veilscore keys` there",
             )
 
     def check_all(
@@ -58,7 +60,7 @@ class Voucher:
         """Check every peer's key; one's own is known.
 
         Raises:
-            ProtocolError: as `check`.
+            BlamedError: as `check`.
         """
         for party, public_key in public_keys.items():
             if party != self.party:

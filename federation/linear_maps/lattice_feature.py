@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps.interface import Direction
-from federation.linear_maps.kept import KeptFeatureMap, check_kept
+from federation.linear_maps.kept import KeptFeatureMap, check_kept, map_identity
 from federation.linear_maps.lattice import (
     HINT_BLOCK_ROWS,
     NONCE_BYTES,
@@ -144,6 +144,18 @@ class LatticeFeatureSide:
         if not self._offer.nonce:
             raise ProtocolError("a kept map is resumed, not offered again")
         return self._offer
+
+    def kept_offer(self) -> MapOffer:
+        """Sizes, commitment and the identity of a resumed map, in the place of an offer.
+
+        Raises:
+            ProtocolError: this map is new.
+        """
+        if self._seed is None or self._offer.nonce:
+            raise ProtocolError("a new map is offered, not resumed")
+        offer = MapOffer(kept_map=map_identity(self._seed, self._offer.commitment))
+        offer.MergeFrom(self._offer)
+        return offer
 
     def accept(self, seed: MapSeed) -> Iterator[HintBlock]:
         """H = (R | D)·A + E in blocks of rows, every word rounded to its highest bytes.

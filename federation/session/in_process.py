@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from federation.errors import ProtocolError
-from federation.sealing import SealedMachine
-from federation.session.machine import Machine
+from federation.session.endpoint import Endpoint
 
 
-def run_in_process(machines: Mapping[str, Machine[Any] | SealedMachine]) -> dict[str, Any]:
+class Finishing(Endpoint, Protocol):
+    """An endpoint that has a result when it has finished."""
+
+    @property
+    def result(self) -> Any:
+        """What the party holds after the session."""
+
+
+def run_in_process(machines: Mapping[str, Finishing]) -> dict[str, Any]:
     """Deliver frames until every machine has finished; returns each party's result.
 
     Raises:

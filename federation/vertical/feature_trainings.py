@@ -102,10 +102,9 @@ class FeatureTrainings:
         """The kept map of these bins, if both sides have it, or a new one with its hint."""
         context = self.plan.map_context(self.keeper.alignment, self.party, key)
         queries = most_queries(self.plan.trainings, key)
-        kept = self.keeper.feature_side(key, matrix, context, queries)
-        if kept is not None:
-            resumed, offer = kept
-            yield Send(self.label_party, "map_offer", offer)
+        resumed = self.keeper.feature_side(key, matrix, context, queries)
+        if resumed is not None:
+            yield Send(self.label_party, "map_offer", resumed.kept_offer())
             if (yield from expect(self.label_party, MapSeed)).kept:
                 yield Progress("set-up", 1.0, "the kept map goes on: no bin has changed since")
                 return resumed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -33,6 +34,7 @@ from federation.session.store import KeptStore
 from federation.vertical.trainings import Training, map_key, map_settings
 
 KIND = "maps"
+PLAIN_FIELDS = ("seed", "commitment", "agreed", "rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class MapKeeper:
 
     def feature_side(
         self, name: str, matrix: OneHotMatrix, context: bytes, queries: int
-    ) -> tuple[LatticeFeatureSide, MapOffer] | None:
-        """A feature party's kept side for these very bins, and its offer; None: there is none.
+    ) -> LatticeFeatureSide | None:
+        """A feature party's kept side for these very bins; None: there is none.
 
         One with fewer answers left than the `queries` that the plan may ask for is made anew.
         """
@@ -61,20 +63,11 @@ class MapKeeper:
         if kept is None or kept.answers_left < queries:
             return None
         try:
-            side = LatticeFeatureSide.resume(
+            return LatticeFeatureSide.resume(
                 kept, matrix, Direction.TO_OWNER, RESIDUAL_SCALE, self.noise_bound, context
             )
         except InputError:  # other bins or another noise: a new map is made
             return None
-        offer = MapOffer(
-            scheme="lattice",
-            rows_sent=kept.rows,
-            columns=kept.columns,
-            features=kept.features,
-            commitment=kept.commitment,
-            kept_map=kept.identity,
-        )
-        return side, offer
 
     def label_side(
         self, name: str, offer: MapOffer, columns: int, context: bytes, queries: int
@@ -117,13 +110,14 @@ def most_queries(trainings: Sequence[Training], key: str) -> int:
     return sum(settings.max_rounds for settings in of_key if settings is not None)
 
 
+def _plain(source: KeptFeatureMap | KeptLabelMap | FeatureMap | LabelMap) -> dict[str, Any]:
+    """The fields that both sides' maps have, and have alike in memory and in their messages."""
+    return {name: getattr(source, name) for name in PLAIN_FIELDS}
+
+
 def _feature_map(kept: KeptFeatureMap) -> bytes:
     return FeatureMap(
-        seed=kept.seed,
-        commitment=kept.commitment,
-        agreed=kept.agreed,
-        rows=kept.rows,
-        columns=kept.columns,
+        **_plain(kept),
         features=kept.features,
         salt=kept.salt,
         blinding=kept.blinding.tobytes(),
@@ -140,11 +134,7 @@ def _read_feature_map(data: bytes) -> KeptFeatureMap | None:
     except (DecodeError, ValueError):
         return None
     return KeptFeatureMap(
-        seed=read.seed,
-        commitment=read.commitment,
-        agreed=read.agreed,
-        rows=read.rows,
-        columns=read.columns,
+        **_plain(read),
         features=read.features,
         salt=read.salt,
         blinding=blinding,
@@ -154,11 +144,7 @@ def _read_feature_map(data: bytes) -> KeptFeatureMap | None:
 
 def _label_map(kept: KeptLabelMap, features: int) -> bytes:
     return LabelMap(
-        seed=kept.seed,
-        commitment=kept.commitment,
-        agreed=kept.agreed,
-        rows=kept.rows,
-        columns=kept.columns,
+        **_plain(kept),
         features=features,
         hint_bytes=kept.hint_bytes,
         hint=[np.ascontiguousarray(plane).tobytes() for plane in kept.hint],
@@ -177,11 +163,7 @@ def _read_label_map(data: bytes) -> tuple[KeptLabelMap, int] | None:
     except (DecodeError, ValueError):
         return None
     kept = KeptLabelMap(
-        seed=read.seed,
-        commitment=read.commitment,
-        agreed=read.agreed,
-        rows=read.rows,
-        columns=read.columns,
+        **_plain(read),
         hint_bytes=read.hint_bytes,
         hint=planes,
         asked=read.asked,

@@ -160,6 +160,17 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return said.err.removeprefix("veilscore: ").rstrip("\n")
 
 
+def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`veilscore train` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, ROOT / "veilscore.py", "train", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -222,13 +233,7 @@ def test_a_partys_bad_table_ends_the_whole_command_with_one_sentence(folder: Pat
     """Through Flower and Ray: one line, status 2, no noise, no run's folder, no link."""
     edit(SHOP, r"\A(.*\n\d+ ?,)\d+", r"\1ages")(folder)
     before, config = files_below(folder), folder / "federation.toml"
-    ended = subprocess.run(
-        [sys.executable, ROOT / "veilscore.py", "train", "--quiet", "--config", config],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = train("--quiet", "--config", config)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr == (

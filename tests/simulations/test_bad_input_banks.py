@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +32,7 @@ from federation.privacy import RECORD, Exact
 from simulations import horizontal_run
 from tests.clients.example_runs import files_below
 from tests.clients.small_banks import NAMES, write_small_banks
-from tests.simulations.test_bad_input import ROOT, delete, edit, refused
+from tests.simulations.test_bad_input import delete, edit, refused, train
 
 torch.set_num_threads(1)
 FILE = "federation.toml"
@@ -573,13 +572,7 @@ def test_a_resumed_run_goes_on_without_a_bank_whose_vault_is_gone(banks: Federat
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`veilscore train` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, ROOT / "veilscore.py", "train", "--no-baselines", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return train("--no-baselines", *arguments)
 
 
 def add_bank(folder: Path, name: str) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import veilscore
 from clients.example import write_example
 from clients.vault import party_key
 from federation.identity import PartyKey
 from tests.clients.example_runs import files_below
+from tests.simulations.test_bad_input import refused, train
 
-ROOT = Path(veilscore.__file__).parent
 KEYS = {"bank/vault/party.key", "platform/vault/party.key"}
 
 
@@ -83,20 +81,6 @@ BAD_KEYS = {
 }
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command line; it must end with status 2 and one line on stderr, which is returned."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["veilscore", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            veilscore.main()
-    said = capsys.readouterr()
-    assert ended.value.code == 2
-    assert said.out == ""
-    assert said.err.startswith("veilscore: ")
-    assert said.err.count("\n") == 1
-    return said.err
-
-
 @pytest.mark.parametrize("damage", BAD_KEYS, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("command", [("train", "--config"), ("keys",)], ids=["train", "keys"])
 def test_keys_that_are_not_right_are_refused_before_anything_starts(
@@ -147,13 +131,7 @@ def test_a_pinned_key_that_is_not_the_platforms_ends_the_whole_command(folder: P
     own = party_key(folder / "platform" / "vault").public
     pin(folder, "platform", other.text)
     before, config = files_below(folder), folder / "federation.toml"
-    ended = subprocess.run(
-        [sys.executable, ROOT / "veilscore.py", "train", "--quiet", "--config", config],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = train("--quiet", "--config", config)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr == (
