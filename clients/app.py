@@ -187,6 +187,7 @@ def _training_job(asked: dict[str, Any], config: FederationConfig, identity: Ide
         label_party=config.label_party.name,
         output=config.output / str(asked["run"]) / party,
         feature_parties=tuple(entry.name for entry in config.feature_parties),
+        fallbacks=config.fallbacks,
         plan=session_plan(config, session, overrides) if is_label_party else None,
         split_column=config.split.column if is_label_party else None,
         epsilon_budget=epsilon_budget(config) if is_label_party else None,

@@ -20,6 +20,10 @@
     validation_share = 0.2           # of the rows that are not test rows
     seed = 42
 
+    [serving]
+    fallbacks = "every"              # models for when a partner is silent: "every" set of partners,
+                                     # "masked": sets of two or more, "alone": the bank alone
+
 Several banks that train one model on rows of their own make a horizontal federation:
 
     [federation]
@@ -51,6 +55,7 @@ from federation.alignment import AlignmentMode
 from federation.errors import InputError
 from federation.identity import PartyPublicKey
 from federation.identity.party_key import TEXT_PREFIX
+from federation.vertical.fallbacks import Fallbacks
 
 Scalar = str | int | float | bool | tuple[float, ...]
 # A bank that trains with nobody else needs no federation.
@@ -101,6 +106,7 @@ class FederationConfig:
     file's order, and `aggregation` says how their updates are summed (None otherwise). `model` and
     `privacy` hold the scalars of their tables as they stand in the file, for the room that knows
     what they mean.
+    `fallbacks` says which sets of feature parties get fits of their own.
     """
 
     path: Path
@@ -114,6 +120,7 @@ class FederationConfig:
     simulated: bool = False
     topology: Topology = Topology.VERTICAL
     aggregation: AggregationSettings | None = None
+    fallbacks: Fallbacks = Fallbacks.EVERY
 
     @property
     def label_party(self) -> PartyEntry:
@@ -192,7 +199,7 @@ def read_federation(path: Path | str) -> FederationConfig:
     """
     path = Path(path)
     top = read_toml(path, "federation file")
-    top.allow("federation", "parties", "split", "model", "privacy", "aggregation")
+    top.allow("federation", "parties", "split", "model", "privacy", "aggregation", "serving")
     federation = top.section("federation")
     federation.allow("topology", "alignment", "output", "note", "simulated")
     topology = federation.choice("topology", Topology, Topology.VERTICAL)
@@ -207,6 +214,11 @@ def read_federation(path: Path | str) -> FederationConfig:
                 "aligned; remove one of the two"
             )
         aggregation = read_aggregation(top.section("aggregation"), len(parties))
+        if "serving" in top:
+            raise top.error(
+                "has a table [serving], although banks that train one model together need no "
+                "fallbacks; remove it"
+            )
     elif "aggregation" in top:
         raise top.error(
             'has a table [aggregation], which only banks with topology = "horizontal" under '
@@ -224,7 +236,13 @@ def read_federation(path: Path | str) -> FederationConfig:
         simulated=federation.flag("simulated", False),
         topology=topology,
         aggregation=aggregation,
+        fallbacks=_fallbacks(top.section("serving")),
     )
+
+
+def _fallbacks(section: Section) -> Fallbacks:
+    section.allow("fallbacks")
+    return section.choice("fallbacks", Fallbacks, Fallbacks.EVERY)
 
 
 def _parties(section: Section, folder: Path, topology: Topology) -> tuple[PartyEntry, ...]:

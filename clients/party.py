@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.bank.results import keep_results, label_name
+from clients.bank.served import served_model
 from clients.manifest import PartyManifest
 from clients.pins import Identity
 from clients.sources import load_table
@@ -22,6 +23,7 @@ from federation.errors import InputError
 from federation.privacy.events import Unit
 from federation.privacy.history import check_run
 from federation.privacy.ledger import Expenditure
+from federation.scoring import ServedModel
 from federation.sealing import SealedMachine
 from federation.session.machine import Machine, Progress
 from federation.vertical import (
@@ -31,6 +33,8 @@ from federation.vertical import (
     feature_party_session,
     label_party_session,
 )
+from federation.vertical.fallbacks import Fallbacks
+from federation.vertical.label_party import TrainingResult
 from federation.vertical.trainings import planned_event
 
 DEFAULT_DELTA = 1e-5
@@ -56,6 +60,8 @@ class PartyJob:
         output: this party's folder for what the run leaves (model parts, scores at the label
             party, a copy of the disclosure log).
         feature_parties: all that this party's federation file names; None takes the plan's word.
+        fallbacks: which sets of feature parties the file lets have fits of their own; None takes
+            the plan's word.
         plan: at the label party, what it proposes to the others; None at a feature party.
         split_column: at the label party, the column that fixes the split.
         epsilon_budget: at the label party, the hard stop over the labels' history.
@@ -69,6 +75,7 @@ class PartyJob:
     label_party: str
     output: Path
     feature_parties: tuple[str, ...] | None = None
+    fallbacks: Fallbacks | None = None
     plan: SessionPlan | None = None
     split_column: str | None = None
     epsilon_budget: float | None = None
@@ -131,6 +138,7 @@ class PartyRun:
             group,
             software(),
             partners=job.feature_parties,
+            fallbacks=job.fallbacks,
             sequences=job.manifest.sequences,
             voucher=job.identity.voucher,
             store=store,
@@ -179,12 +187,26 @@ class PartyRun:
         }
         if isinstance(result, LabelSessionResult):
             spent = self.vault.expenditures(Unit.LABEL, self._dataset)
-            summary |= keep_results(result, self.job.output, spent)
+            summary |= keep_results(
+                result, self.job.output, spent, self._served, self.job.identity.key
+            )
         else:
             summary |= self._finish_feature_party(result)
         copy = self.job.output / "disclosures.jsonl"
         write_private(copy, self.vault.disclosures_path(self.job.run).read_bytes())
         return summary
+
+    def _served(self, training: TrainingResult, label_privacy: str) -> ServedModel:
+        job = self.job
+        return served_model(
+            training,
+            job.run,
+            job.session,
+            job.manifest,
+            job.identity,
+            self.table.features,
+            label_privacy,
+        )
 
     def _finish_feature_party(self, result: FeatureSessionResult) -> dict[str, Any]:
         for name, part in result.parts.items():

@@ -91,6 +91,7 @@ def session_plan(
             validation_share=config.split.validation_share,
             seed=config.split.seed,
         ),
+        fallbacks=config.fallbacks,
     )
 
 

@@ -9,7 +9,8 @@ may drop out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,15 @@ class PairwiseMasks:
                 hashes.SHA256(), 32, salt=None, info=f"veilscore mask 1\0{session}\0{pair}".encode()
             )
             self._pair_keys[peer] = derivation.derive(shared)
+
+    def among(self, parties: Sequence[str]) -> PairwiseMasks:
+        """The masks of a sum over only these feature parties, this one among them.
+
+        The keys are the same: purposes must differ from those of every other sum.
+        """
+        some = copy.copy(self)
+        some._pair_keys = {p: key for p, key in self._pair_keys.items() if p in parties}
+        return some
 
     @property
     def parties(self) -> int:

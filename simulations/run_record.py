@@ -152,6 +152,7 @@ def words_by_party(figures: RunFigures) -> dict[str, PartyWords]:
             noise_words(t),
             t["kind"],
             int(t["settings"].get("embedding", 0)),
+            {tuple(name.partition("~")[2].split("+")): n for name, n in t["fallbacks"].items()},
         )
         for t in figures.trainings
     ]

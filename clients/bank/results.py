@@ -6,7 +6,7 @@ of its borrowers; under label noise no loss either, since the noise does not cov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clients.bank.served import served_name
 from clients.manifest import PartyManifest
-from clients.vault import save_model, write_private
+from clients.vault import save_model, save_served_model, write_private
 from federation.additive.label_party import LabelPartyFit
+from federation.identity import PartyKey
 from federation.privacy.events import LABEL, event_to_json
 from federation.privacy.ledger import Expenditure, history_of
+from federation.scoring import ServedModel
 from federation.vertical import LabelSessionResult
 from federation.vertical.label_party import TrainingResult
 from federation.vertical.trainings import ADDITIVE
@@ -41,7 +44,11 @@ def record_name(manifest: PartyManifest) -> str:
 
 
 def keep_results(
-    result: LabelSessionResult, folder: Path, spent: Sequence[Expenditure]
+    result: LabelSessionResult,
+    folder: Path,
+    spent: Sequence[Expenditure],
+    served: Callable[[TrainingResult, str], ServedModel],
+    key: PartyKey,
 ) -> dict[str, Any]:
     """Write model parts and scores to the party's folder; returns what the run's record may hold.
 
@@ -49,7 +56,10 @@ def keep_results(
         result: of the session.
         folder: the label party's own, of this run.
         spent: of its labels over all runs, this one included.
+        served: the served model of a training, given how its labels were protected.
+        key: the label party's, which signs served models.
     """
+    sentence = history_of(spent, LABEL).sentence(result.trainings[0].settings.label_delta)
     test: dict[str, npt.NDArray[Any]] = {
         "row": result.test_rows,
         "label": result.test_labels,
@@ -60,6 +70,9 @@ def keep_results(
         save_model(folder, training.settings.name, training.part)
         test[training.settings.name] = training.test_scores
         fitted[training.settings.name] = training.fit.scores
+        if training.variants:
+            model = served(training, sentence)
+            save_served_model(folder / served_name(training.settings.name), model, key)
     _write_scores(folder / TEST_SCORES, test)
     _write_scores(folder / FIT_SCORES, fitted)
     return {
@@ -72,7 +85,7 @@ def keep_results(
         "features": dict(result.features),
         "trainings": [_training(training) for training in result.trainings],
         "ledger": {
-            "sentence": history_of(spent, LABEL).sentence(result.trainings[0].settings.label_delta),
+            "sentence": sentence,
             "releases": [
                 {"run": one.run, "what": one.what, "event": event_to_json(one.event)}
                 for one in spent
@@ -91,6 +104,7 @@ def _training(training: TrainingResult) -> dict[str, Any]:
         "rounds": [_figures(figures, noise is not None) for figures in training.fit.rounds],
         "best_round": training.fit.best_round,
         "part_digests": dict(training.part_digests),
+        "fallbacks": dict(training.fallbacks),
         "label_noise": noise,
         "seconds": round(training.seconds, 4),
     }

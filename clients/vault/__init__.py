@@ -8,6 +8,12 @@ from clients.vault.chain_file import ChainFile
 from clients.vault.model_files import load_model, load_network, load_part, save_model, save_part
 from clients.vault.party_key_file import party_key
 from clients.vault.private_files import write_private
+from clients.vault.served_models import (
+    load_served_model,
+    read_signed_document,
+    save_served_model,
+    signed_document,
+)
 from clients.vault.store import DisclosureLog, Vault
 from federation.session.wire import RUN_NAME
 
@@ -19,8 +25,12 @@ __all__ = [
     "load_model",
     "load_network",
     "load_part",
+    "load_served_model",
     "party_key",
+    "read_signed_document",
     "save_model",
     "save_part",
+    "save_served_model",
+    "signed_document",
     "write_private",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,15 +14,30 @@ Vector = npt.NDArray[np.float64]
 STEPS = 25
 
 
-def alone_scores(
+@dataclass(frozen=True)
+class AloneFit:
+    """A model of one party's terms, fitted to convergence.
+
+    Attributes:
+        weights: intercept first.
+        scores: log-odds of the borrowers of the fit.
+        test_scores: log-odds of the test borrowers.
+    """
+
+    weights: Vector
+    scores: Vector
+    test_scores: Vector
+
+
+def fit_alone(
     terms: list[Term],
     fit_codes: Codes,
     labels: Vector,
     test_codes: Codes,
     smoothness: float,
     ridge: float,
-) -> Vector:
-    """Log-odds of the test borrowers under a model of one party's terms, fitted to convergence.
+) -> AloneFit:
+    """Fit it.
 
     Args:
         terms: the party's terms, without an intercept.
@@ -34,7 +51,9 @@ def alone_scores(
     weights = block.fit(
         block.sums(labels), 0.0, 1.0, block.penalty(smoothness, ridge), start, STEPS
     )
-    return block.scores(weights, with_intercept(test_codes))
+    return AloneFit(
+        weights, block.scores(weights), block.scores(weights, with_intercept(test_codes))
+    )
 
 
 def with_intercept(codes: Codes) -> Codes:

@@ -15,6 +15,7 @@ Sensitivity: flipping one label changes one sum per feature, and the total, by e
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,14 @@ class LabelNoise:
     def draw(self, cells: int) -> npt.NDArray[np.int64]:
         """The noise of a training's cells (cells,), clipped to the bound."""
         return np.clip(discrete_gaussian_vector(self.sigma, cells), -self.bound, self.bound)
+
+
+@dataclass(frozen=True, repr=False)
+class DrawnNoise:
+    """The noise of one training, drawn once: of the own bins, and of each partner's sums."""
+
+    own: npt.NDArray[np.int64]
+    partners: Mapping[str, npt.NDArray[np.int64]]
 
 
 def noise_stretch(counts: Vector, variances: Vector, base_rate: float) -> Vector:

@@ -9,13 +9,13 @@ docs/protocol.md lists the messages.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from federation.additive.block import Block
-from federation.additive.label_noise import LabelNoise
+from federation.additive.label_noise import DrawnNoise, LabelNoise
 from federation.additive.label_training import OWN_STEPS, LabelPartyTraining, TrainingState
 from federation.additive.schedule import Round, Schedule
 from federation.additive.settings import AdditiveSettings
@@ -42,6 +42,7 @@ class LabelPartyFit:
         best_round: whose weights are the model.
         scores: log-odds of the borrowers of the fit.
         noise: the label noise that was used, if any.
+        drawn: its draws.
     """
 
     weights: Vector
@@ -49,6 +50,7 @@ class LabelPartyFit:
     best_round: int
     scores: Vector
     noise: LabelNoise | None
+    drawn: DrawnNoise | None = field(default=None, repr=False)
 
 
 def train(
@@ -61,6 +63,8 @@ def train(
     features: int,
     run: str,
     rounding: RoundingDraws | None = None,
+    name: str | None = None,
+    drawn: DrawnNoise | None = None,
 ) -> Generator[Step, object, LabelPartyFit]:
     """One training.
 
@@ -74,11 +78,20 @@ def train(
         features: features of all parties together, for the label noise.
         run: the run's name in the ledger.
         rounding: draws for the rounding of residuals.
+        name: of a fallback; None: the training's own.
+        drawn: the noise of an earlier fit of the same labels over the same bins, which serves this
+            one too: all that follows from one noisy label sum is one release.
     """
+    name = name or settings.name
     noise = LabelNoise.for_settings(settings, features)
-    training = LabelPartyTraining(labels, validation, own, settings, noise, len(maps), rounding)
-    partner_noise = {p: noise.draw(map_rows[p]) if noise else None for p in maps}
-    yield Release(_release(noise, run, settings, tuple(maps)))
+    if drawn is None:
+        yield Release(_release(noise, run, name, tuple(maps)))
+        if noise is not None:
+            partners = {p: noise.draw(map_rows[p]) for p in maps}
+            drawn = DrawnNoise(noise.draw(own.size), partners)
+    training = LabelPartyTraining(
+        labels, validation, own, settings, noise, len(maps), rounding, drawn.own if drawn else None
+    )
 
     schedule = training.schedule
     start = TrainingState(np.zeros(own.size), np.zeros(len(labels)))
@@ -93,14 +106,14 @@ def train(
             yield Send(party, "query", side.query(vector))
         for party, side in maps.items():
             answer = yield from expect(party, Answer)
-            sums = side.decode(answer, partner_noise[party])
+            sums = side.decode(answer, drawn.partners[party] if drawn else None)
             sums.MergeFrom(public)
             yield Send(party, "sums", sums)
         stepped, along = yield from _summed(tuple(maps), number, "fit", len(labels))
         moved = training.move(state, stepped, *map(float, along))
         kept[number] = moved.state
         decision = training.judge(moved)
-        yield _progress(schedule, settings, noisy=noise is not None)
+        yield _progress(schedule, name, settings.max_rounds, noisy=noise is not None)
         for party in maps:
             verdict = Verdict(
                 round=number,
@@ -118,6 +131,7 @@ def train(
                 decision.from_round,
                 training.scores(state),
                 noise,
+                drawn,
             )
 
 
@@ -148,25 +162,25 @@ def _summed(
 
 
 def _release(
-    noise: LabelNoise | None, run: str, settings: AdditiveSettings, parties: tuple[str, ...]
+    noise: LabelNoise | None, run: str, name: str, parties: tuple[str, ...]
 ) -> Expenditure:
     to = ", ".join(parties)
     if noise is None:
         what = f"exact residual sums of every round over their own bins, to {to}"
-        return Expenditure(Exact(), Unit.LABEL, run, f"training '{settings.name}': {what}")
+        return Expenditure(Exact(), Unit.LABEL, run, f"training '{name}': {what}")
     what = (
         f"label sums over their own bins with discrete Gaussian noise "
         f"(σ = {noise.residual_sigma:.1f} labels a bin, drawn once for all rounds), to {to}"
     )
     event = GaussianRelease(noise.rho)
-    return Expenditure(event, Unit.LABEL, run, f"training '{settings.name}': {what}")
+    return Expenditure(event, Unit.LABEL, run, f"training '{name}': {what}")
 
 
-def _progress(schedule: Schedule, settings: AdditiveSettings, noisy: bool) -> Progress:
+def _progress(schedule: Schedule, name: str, max_rounds: int, noisy: bool) -> Progress:
     last = schedule.rounds[-1]
     words = f"round {last.number}"
     if not noisy:  # progress leaves the party, and label noise does not cover an exact loss
         words += f", training loss {last.training_loss:.4f}"
     if not np.isnan(last.validation_auc):
         words += f", validation AUC {last.validation_auc:.4f}"
-    return Progress(f"training '{settings.name}'", last.number / settings.max_rounds, words)
+    return Progress(f"training '{name}'", last.number / max_rounds, words)

@@ -44,13 +44,16 @@ class LabelPartyTraining:
         noise: LabelNoise | None,
         partners: int = 1,
         rounding: RoundingDraws | None = None,
+        own_noise: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.labels, self.own, self.noise = labels, own, noise
         self.rounding = rounding or RoundingDraws()
         self.validation = validation if noise is None else np.zeros_like(validation)
         self.class_weights = _class_weights(labels, settings.class_weight)
         self.schedule = Schedule(settings, noise is not None, int(self.validation.sum()), partners)
-        drawn = noise.draw(own.size) if noise else np.zeros(own.size, dtype=np.int64)
+        drawn = np.zeros(own.size, dtype=np.int64)
+        if noise is not None:
+            drawn = noise.draw(own.size) if own_noise is None else own_noise.copy()
         # Nobody's label moves the total out of what is possible; clipping keeps the odds finite.
         drawn[0] = _clip_total(int(drawn[0]), labels)
         self.own_noise = drawn

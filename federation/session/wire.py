@@ -13,7 +13,7 @@ from federation.errors import ProtocolError
 from federation.proto.session_pb2 import Envelope
 
 # Versions of the protocol that this release speaks, and the one it prefers.
-SUPPORTED_VERSIONS = (2,)
+SUPPORTED_VERSIONS = (3,)
 PROTOCOL_VERSION = SUPPORTED_VERSIONS[-1]
 # Blocks keep every message far below this; a larger one is an error or an attack.
 MAX_FRAME_BYTES = 64 * 1024 * 1024

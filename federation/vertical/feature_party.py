@@ -22,10 +22,11 @@ from federation.split.part import NetworkPart
 from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import introduce
 from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.fallbacks import Fallbacks
 from federation.vertical.feature_trainings import FeatureTrainings, Prepared
 from federation.vertical.kept_alignments import keep, offered
 from federation.vertical.kept_maps import MapKeeper
-from federation.vertical.plan import SessionPlan, check_partners
+from federation.vertical.plan import SessionPlan, check_fallbacks, check_partners
 from federation.vertical.trainings import bin_key
 
 if TYPE_CHECKING:  # torch is imported by a split training only
@@ -39,9 +40,9 @@ class FeatureSessionResult:
     Attributes:
         aligned: number of aligned rows; `present`, how many of them it knows.
         label_party_ids: how many ids the label party has.
-        parts: its model part of each training.
-        encoders: its frozen encoder of each blind training.
-        fits: how each training went.
+        parts: its model part of each fit: of each training, and of the fallbacks it takes part in.
+        encoders: its frozen encoder of each fit of a blind training.
+        fits: how each fit went.
         omitted_features: features with a single bin, left out of the models over bins.
         max_bins: most bins a feature has in each training over bins; fewer than asked for where
             exact sums over so few borrowers allow no more.
@@ -67,6 +68,7 @@ def feature_party_session(
     software: str,
     clock: Callable[[], float] = time.perf_counter,
     partners: tuple[str, ...] | None = None,
+    fallbacks: Fallbacks | None = None,
     sequences: Sequences = (),
     voucher: Voucher | None = None,
     store: KeptStore | None = None,
@@ -83,6 +85,8 @@ def feature_party_session(
         clock: seconds, for the stages' durations.
         partners: all feature parties that this one agreed to train with; a plan with others is
             refused (a missing one would unmask partial scores). None: whomever the plan names.
+        fallbacks: which sets of feature parties this one agreed may get fits of their own. None:
+            whichever the plan asks for.
         sequences: monthly sequences among the features, by name, the oldest month first.
         voucher: signs this party's mask key and checks the others'; None only where all parties
             run in one process.
@@ -100,6 +104,7 @@ def feature_party_session(
     if plan.label_party != label_party:
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
     check_partners(plan.feature_parties, partners)
+    check_fallbacks(plan.fallbacks, fallbacks)
     if set(body.mask_public_keys) != set(plan.feature_parties):
         raise ProtocolError("the plan's mask keys are not those of its feature parties")
     masks.agree(session, body.mask_public_keys)
@@ -144,7 +149,10 @@ def feature_party_session(
     prepared: dict[str, Prepared] = {}
     parts: dict[str, ModelPart | NetworkPart] = {}
     fits: dict[str, FeaturePartyFit | SplitFeatureFit] = {}
-    for settings in plan.trainings:
+    for one in plan.fits:
+        settings = one.training
+        if party not in one.parties:
+            continue
         if not isinstance(settings, SplitSettings) and bin_key(settings) not in prepared:
             key = bin_key(settings)
             prepared[key] = yield from own.prepare(settings, key)
@@ -156,17 +164,17 @@ def feature_party_session(
             fit = yield from own.train_split(settings)
             part = fit.part
         else:
-            part, fit = yield from own.train_over_bins(settings, prepared[bin_key(settings)])
+            part, fit = yield from own.train_over_bins(one, prepared[bin_key(settings)])
         yield Send(label_party, "closing", Closing(model_digest=part.digest))
         yield Receive(label_party, "closing")
-        parts[settings.name], fits[settings.name] = part, fit
-        seconds[f"training '{settings.name}'"] = clock() - started
+        parts[one.name], fits[one.name] = part, fit
+        seconds[f"training '{one.name}'"] = clock() - started
         started = clock()
     own.keep(prepared)
     by_name = {
-        training.name: prepared[bin_key(training)]
-        for training in plan.trainings
-        if not isinstance(training, SplitSettings)
+        one.name: prepared[bin_key(one.training)]
+        for one in plan.fits
+        if not isinstance(one.training, SplitSettings) and party in one.parties
     }
     return FeatureSessionResult(
         aligned=len(aligned.parts),
@@ -176,7 +184,11 @@ def feature_party_session(
         encoders={n: r.encoder for n, r in by_name.items() if r.encoder is not None},
         fits=fits,
         omitted_features=_omitted(own.columns, list(by_name.values())),
-        max_bins={name: ready.binned.max_bins for name, ready in by_name.items()},
+        max_bins={
+            training.name: by_name[training.name].binned.max_bins
+            for training in plan.trainings
+            if training.name in by_name
+        },
         seconds=seconds,
     )
 

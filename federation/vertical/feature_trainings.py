@@ -29,9 +29,10 @@ from federation.session.machine import Progress, Send, Step, expect
 from federation.split.part import NetworkPart
 from federation.split.settings import BlindSettings, Sequences, SplitSettings
 from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
+from federation.vertical.fallbacks import Fit
 from federation.vertical.kept_maps import MapKeeper, most_queries
 from federation.vertical.plan import TEST, SessionPlan
-from federation.vertical.trainings import OverBins, bin_settings
+from federation.vertical.trainings import OverBins, bin_settings, map_settings
 
 if TYPE_CHECKING:  # torch is imported by a split training only
     from federation.split.feature_party import SplitFeatureFit
@@ -101,7 +102,7 @@ class FeatureTrainings:
     def _map(self, matrix: OneHotMatrix, key: str) -> Generator[Step, object, FeatureSide]:
         """The kept map of these bins, if both sides have it, or a new one with its hint."""
         context = self.plan.map_context(self.keeper.alignment, self.party, key)
-        queries = most_queries(self.plan.trainings, key)
+        queries = most_queries(self.plan.fits, key, self.party)
         resumed = self.keeper.feature_side(key, matrix, context, queries)
         if resumed is not None:
             yield Send(self.label_party, "map_offer", resumed.kept_offer())
@@ -150,23 +151,26 @@ class FeatureTrainings:
         return encoder, embedding_columns(encoder, self.columns)
 
     def train_over_bins(
-        self, training: OverBins, ready: Prepared
+        self, fit: Fit, ready: Prepared
     ) -> Generator[Step, object, tuple[ModelPart, FeaturePartyFit]]:
-        """An additive or blind training, its test scores included."""
-        settings = bin_settings(training)
-        fit = yield from train(
+        """An additive or blind training, or a fallback of one, its test scores included."""
+        settings = map_settings(fit.training)
+        if settings is None:
+            raise ValueError(f"'{fit.name}' is not a training over bins")
+        masks = self.masks.among(fit.parties)
+        fitted = yield from train(
             ready.block,
             ready.omitted,
             ready.side,
-            self.masks,
+            masks,
             self.label_party,
-            settings.name,
+            fit.name,
             settings.max_rounds,
         )
-        scores = ready.block.scores(fit.weights, ready.binned.test)
-        yield send_partial_scores(scores, self.masks, self.label_party, settings.name, "test")
-        part = ready.binned.model_part(self.party, self.plan.session, settings.name, fit.weights)
-        return part, fit
+        scores = ready.block.scores(fitted.weights, ready.binned.test)
+        yield send_partial_scores(scores, masks, self.label_party, fit.name, "test")
+        part = ready.binned.model_part(self.party, self.plan.session, fit.name, fitted.weights)
+        return part, fitted
 
     def train_split(self, settings: SplitSettings) -> Generator[Step, object, SplitFeatureFit]:
         """A split training, its test embeddings included."""

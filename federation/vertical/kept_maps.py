@@ -7,7 +7,7 @@ queries were forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ from federation.proto.kept_pb2 import FeatureMap, LabelMap
 from federation.proto.session_pb2 import MapOffer
 from federation.quantisation import RESIDUAL_SCALE
 from federation.session.store import KeptStore
-from federation.vertical.trainings import Training, map_key, map_settings
+from federation.vertical.fallbacks import Fit
+from federation.vertical.trainings import map_key, map_settings
 
 KIND = "maps"
 PLAIN_FIELDS = ("seed", "commitment", "agreed", "rows", "columns")
@@ -104,9 +105,10 @@ class MapKeeper:
         return f"{self.alignment}\0{name}"
 
 
-def most_queries(trainings: Sequence[Training], key: str) -> int:
-    """How many queries the trainings of a key may ask their maps for: one a round."""
-    of_key = [map_settings(training) for training in trainings if map_key(training) == key]
+def most_queries(fits: Iterable[Fit], key: str, party: str) -> int:
+    """How many queries the fits of a key may ask a feature party's map for: one a round."""
+    asked = [f.training for f in fits if map_key(f.training) == key and party in f.parties]
+    of_key = [map_settings(training) for training in asked]
     return sum(settings.max_rounds for settings in of_key if settings is not None)
 
 

@@ -28,17 +28,20 @@ from federation.alignment.kept import (
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import scheme_for
 from federation.proto.session_pb2 import Closing
+from federation.scoring import Development, ServedVariant
 from federation.session.machine import Progress, Send, Step, expect
 from federation.session.store import KeptStore, NoStore
 from federation.split.part import NetworkPart
 from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import collect_hellos, send_plan
 from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.fallbacks import fits_of
 from federation.vertical.kept_alignments import choose, keep, offered
 from federation.vertical.kept_maps import MapKeeper
 from federation.vertical.label_trainings import LabelTrainings, Prepared
-from federation.vertical.plan import TEST, TRAINING, SessionPlan
+from federation.vertical.plan import TEST, TRAINING, VALIDATION, SessionPlan
 from federation.vertical.trainings import (
+    OverBins,
     Training,
     bin_key,
     map_settings,
@@ -62,7 +65,11 @@ class TrainingResult:
         part: the label party's model part.
         part_digests: every party's part, for lineage.
         test_scores: log-odds of the test borrowers.
-        seconds: from the bins to the test scores.
+        seconds: from the bins to the test scores, fallbacks not counted.
+        variants: as they are served, itself first, the label party alone last; none of a split
+            training.
+        fallbacks: exchanges with the partners of each fallback, by its name.
+        development: histograms of the borrowers of the fit, by what they are of.
     """
 
     settings: Training
@@ -71,6 +78,9 @@ class TrainingResult:
     part_digests: Mapping[str, str]
     test_scores: Vector
     seconds: float
+    variants: tuple[ServedVariant, ...] = ()
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
+    development: Mapping[str, Development] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ def label_party_session(
 
     started = clock()
     row_labels = labels[alignment.rows]
-    in_fit = parts != TEST
+    in_fit, test_labels = parts != TEST, row_labels[parts == TEST]
     own = LabelTrainings(
         table.rows(alignment.rows),
         alignment.rows,
@@ -179,20 +189,21 @@ def label_party_session(
             prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
-        fit: LabelPartyFit | SplitLabelFit
-        part: ModelPart | NetworkPart
         if isinstance(settings, SplitSettings):
             fit = yield from own.train_split(settings)
-            part, test_scores = fit.part, fit.test_scores
+            digests = yield from _close_training(partners, plan.label_party, fit.part.digest)
+            took = clock() - started
+            results.append(TrainingResult(settings, fit, fit.part, digests, fit.test_scores, took))
         else:
             ready = prepared[bin_key(settings)]
-            fit, part, test_scores = yield from own.train_over_bins(settings, ready)
-        digests = yield from _close_training(partners, plan.label_party, part.digest)
-        results.append(TrainingResult(settings, fit, part, digests, test_scores, clock() - started))
-        seconds[f"training '{settings.name}'"] = results[-1].seconds
+            results.append((yield from _train_over_bins(own, settings, ready, test_labels, clock)))
+            took = results[-1].seconds
+        seconds[f"training '{settings.name}'"] = took
+        if results[-1].fallbacks:
+            seconds[f"fallbacks of '{settings.name}'"] = clock() - started - took
         started = clock()
     own.keep(prepared)
-    alone = own.alone()
+    alone = own.alone(plan.trainings[0]).test_scores
     seconds["label party alone"] = clock() - started
     return LabelSessionResult(
         aligned=len(parts),
@@ -205,10 +216,44 @@ def label_party_session(
         scheme=scheme_for(int(in_fit.sum())) if prepared else NO_MAP,
         features=features,
         test_rows=alignment.rows[parts == TEST],
-        test_labels=row_labels[parts == TEST],
+        test_labels=test_labels,
         alone_test_scores=alone,
         trainings=tuple(results),
         seconds=seconds,
+    )
+
+
+def _train_over_bins(
+    own: LabelTrainings,
+    training: OverBins,
+    ready: Prepared,
+    test_labels: npt.NDArray[np.uint8],
+    clock: Callable[[], float],
+) -> Generator[Step, object, TrainingResult]:
+    """A training, then its fallbacks, then the label party alone."""
+    plan, started = own.plan, clock()
+    itself, *fallbacks = fits_of(training, plan.feature_parties, plan.fallbacks)
+    fit, main = yield from own.train_over_bins(itself, ready)
+    digests = yield from _close_training(itself.parties, plan.label_party, main.part.digest)
+    took = clock() - started
+    variants = [main]
+    for fallback in fallbacks:
+        _, variant = yield from own.train_over_bins(fallback, ready, fit)
+        yield from _close_training(fallback.parties, plan.label_party, variant.part.digest)
+        variants.append(variant)
+    variants.append(own.alone(training, ready))
+    judges = own.parts[own.fit] == VALIDATION
+    served = tuple(variant.served(own.labels, judges, test_labels) for variant in variants)
+    return TrainingResult(
+        training,
+        fit,
+        main.part,
+        digests,
+        main.test_scores,
+        took,
+        served,
+        {variant.name: variant.rounds for variant in variants[1:-1]},
+        main.development(plan.label_party, served[0].calibration),
     )
 
 

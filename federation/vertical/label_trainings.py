@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from federation.additive.alone import alone_scores, with_intercept
+from federation.additive.alone import fit_alone, with_intercept
 from federation.additive.block import Block
 from federation.additive.label_party import LabelPartyFit, receive_partial_scores, train
-from federation.additive.model_part import ModelPart
 from federation.additive.settings import AdditiveSettings
 from federation.additive.terms import INTERCEPT
 from federation.errors import ProtocolError
@@ -21,19 +20,23 @@ from federation.privacy.calibration import check_target
 from federation.proto.session_pb2 import HintBlock, MapOffer, MapSeed
 from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
 from federation.schema import FeatureColumn
+from federation.scoring import alone_name
 from federation.session.machine import Progress, Send, Step, expect
 from federation.split.settings import BlindSettings, Sequences, SplitSettings
 from federation.vertical.borrowers import BinnedRows, most_exact_sums
+from federation.vertical.fallbacks import Fit
 from federation.vertical.kept_maps import MapKeeper, most_queries
 from federation.vertical.plan import TEST, VALIDATION, SessionPlan
 from federation.vertical.trainings import (
     OverBins,
+    Training,
     bin_key,
     bin_settings,
     map_settings,
     partner_features,
     total_features,
 )
+from federation.vertical.variants import FittedVariant
 
 if TYPE_CHECKING:  # torch is imported by a split training only
     from federation.split.label_party import SplitLabelFit
@@ -124,7 +127,7 @@ class LabelTrainings:
         offer = yield from expect(party, MapOffer)
         self._check_offer(training, key, party, offer)
         if offer.kept_map:
-            name, queries = _map_name(party, key), most_queries(self.plan.trainings, key)
+            name, queries = _map_name(party, key), most_queries(self.plan.fits, key, party)
             resumed = self.keeper.label_side(name, offer, columns, context, queries)
             yield Send(party, "map_seed", MapSeed(kept=resumed is not None))
             if resumed is not None:
@@ -169,29 +172,43 @@ class LabelTrainings:
             )
 
     def train_over_bins(
-        self, training: OverBins, ready: Prepared
-    ) -> Generator[Step, object, tuple[LabelPartyFit, ModelPart, Vector]]:
-        """An additive or blind training; returns fit, part and test scores."""
-        settings = bin_settings(training)
-        plan, partners = self.plan, self.plan.feature_parties
+        self, one: Fit, ready: Prepared, main: LabelPartyFit | None = None
+    ) -> Generator[Step, object, tuple[LabelPartyFit, FittedVariant]]:
+        """An additive or blind training, or a fallback of one.
+
+        Args:
+            one: with which feature parties.
+            ready: what trainings of its key share.
+            main: of a fallback, the training itself: its penalty holds, and its noise serves.
+        """
+        settings = map_settings(one.training)
+        if settings is None:
+            raise ValueError(f"'{one.name}' is not a training over bins")
+        if main is not None:
+            strength = main.rounds[-1].ridge / settings.ridge
+            settings = replace(settings, penalty_path=(strength,))
+        plan = self.plan
         places = self.rows[self.fit]
         fit = yield from train(
             self.labels,
             self.parts[self.fit] == VALIDATION,
             ready.block,
-            ready.maps,
+            {party: ready.maps[party] for party in one.parties},
             ready.map_rows,
             settings,
-            total_features(training, self.features, plan.label_party),
+            total_features(one.training, self.features, plan.label_party),
             self.run,
             RoundingDraws(plan.split.seed, np.argsort(np.argsort(places))),
+            one.name,
+            main.drawn if main else None,
         )
-        theirs = yield from receive_partial_scores(partners, "test", int((~self.fit).sum()))
-        scores = ready.block.scores(fit.weights, with_intercept(ready.binned.test)) + theirs
+        theirs = yield from receive_partial_scores(one.parties, "test", int((~self.fit).sum()))
+        own = ready.block.scores(fit.weights)
+        own_test = ready.block.scores(fit.weights, with_intercept(ready.binned.test))
         part = ready.binned.model_part(
-            plan.label_party, plan.session, settings.name, fit.weights[1:], float(fit.weights[0])
+            plan.label_party, plan.session, one.name, fit.weights[1:], float(fit.weights[0])
         )
-        return fit, part, scores
+        return fit, FittedVariant.of(one.name, one.parties, part, fit, own, own_test, theirs)
 
     def train_split(self, settings: SplitSettings) -> Generator[Step, object, SplitLabelFit]:
         """A split training."""
@@ -213,14 +230,23 @@ class LabelTrainings:
             )
         )
 
-    def alone(self) -> Vector:
-        """Log-odds of the test borrowers under the additive model of the own features only."""
-        over_bins = [map_settings(training) for training in self.plan.trainings]
-        first = over_bins[0] or AdditiveSettings()
-        binned = BinnedRows.of(self.columns, self.parts, first.bins)
-        return alone_scores(
-            binned.terms(), binned.fit, self.labels, binned.test, first.smoothness, first.ridge
+    def alone(self, training: Training, ready: Prepared | None = None) -> FittedVariant:
+        """The additive model of the own features only, at the strengths that were declared."""
+        settings = map_settings(training) or AdditiveSettings()
+        binned = ready.binned if ready else BinnedRows.of(self.columns, self.parts, settings.bins)
+        fit = fit_alone(
+            binned.terms(),
+            binned.fit,
+            self.labels,
+            binned.test,
+            settings.smoothness,
+            settings.ridge,
         )
+        party, name = self.plan.label_party, alone_name(training.name, self.plan.label_party)
+        intercept = float(fit.weights[0])
+        part = binned.model_part(party, self.plan.session, name, fit.weights[1:], intercept)
+        nothing, nothing_test = np.zeros(fit.scores.size), np.zeros(fit.test_scores.size)
+        return FittedVariant(name, (), part, fit.scores, nothing, fit.test_scores, nothing_test, 0)
 
 
 def _map_name(party: str, key: str) -> str:

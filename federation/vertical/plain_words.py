@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from federation.vertical.trainings import ADDITIVE, BLIND, SPLIT
 
@@ -27,6 +27,7 @@ class TrainingWords:
         label_noise: None, or the ε of the label noise with its δ, in words.
         kind: "additive", "blind" or "split".
         embedding: numbers that an encoder makes of a borrower; 0 without one.
+        fallbacks: the feature parties of each fallback, and its exchanges with them.
     """
 
     name: str
@@ -34,6 +35,11 @@ class TrainingWords:
     label_noise: str | None
     kind: str = ADDITIVE
     embedding: int = 0
+    fallbacks: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+
+    def rounds_with(self, partner: str) -> int:
+        """Exchanges with one partner, those of fallbacks included."""
+        return self.rounds + sum(n for parties, n in self.fallbacks.items() if partner in parties)
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ def label_party_words(
             f"at the end), {hidden}.",
             "The slope and curvature of the loss along each step, two numbers a round.",
         ]
+        learned += [words for training in over_bins for words in _fallback_words(training)]
         rebuild += [
             "Where a partner has few features, which borrowers fall into the same combination of "
             "its bins (not what the bins are).",
@@ -148,6 +155,21 @@ def label_party_words(
     )
 
 
+def _fallback_words(training: TrainingWords) -> list[str]:
+    """What fits without some of the partners told the label party."""
+    found = []
+    for parties, rounds in training.fallbacks.items():
+        whose = f"the partial score of {parties[0]} alone, which no other partner's hides"
+        if len(parties) > 1:
+            whose = f"the sum of the partial scores of {', '.join(parties)}, and no single one"
+        found.append(
+            f"Training '{training.name}', its fallback for when only {', '.join(parties)} "
+            f"{'answers' if len(parties) == 1 else 'answer'}: for every aligned borrower "
+            f"{rounds + 1} numbers ({whose})."
+        )
+    return found
+
+
 def feature_party_words(
     party: str,
     label_party: str,
@@ -175,7 +197,7 @@ def feature_party_words(
             else "."
         ),
     ]
-    learned += [_partner_learned(training, bins_floor) for training in trainings]
+    learned += [_partner_learned(training, party, bins_floor) for training in trainings]
     rebuild = []
     if any(training.kind != SPLIT for training in trainings):
         rebuild += [
@@ -196,7 +218,7 @@ def feature_party_words(
     return PartyWords(tuple(learned), tuple(rebuild), tuple(unseen))
 
 
-def _partner_learned(training: TrainingWords, bins_floor: int) -> str:
+def _partner_learned(training: TrainingWords, party: str, bins_floor: int) -> str:
     if training.kind == SPLIT:
         return (
             f"Training '{training.name}': for every borrower that trains, the gradient of its loss "
@@ -211,15 +233,16 @@ def _partner_learned(training: TrainingWords, bins_floor: int) -> str:
     over = "each of its own bins"
     if training.kind == BLIND:
         over = "each bin of the columns that its own encoder made"
+    rounds = training.rounds_with(party)
     if training.label_noise is None:
         return (
             f"Training '{training.name}': for {over} (each of {bins_floor:,} borrowers or more) "
-            f"the exact sum of residuals in {training.rounds} rounds: how defaults spread over its "
+            f"the exact sum of residuals in {rounds} rounds: how defaults spread over its "
             "own features. No ε bounds this."
         )
     return (
         f"Training '{training.name}': the same sums with noise drawn once for all "
-        f"{training.rounds} rounds: {training.label_noise}."
+        f"{rounds} rounds: {training.label_noise}."
     )
 
 

@@ -14,6 +14,7 @@ from federation.alignment import AlignmentMode
 from federation.errors import InputError, ProtocolError
 from federation.record_chain import canonical_json
 from federation.vertical.agreement import alignment_domain
+from federation.vertical.fallbacks import Fallbacks, Fit, fits_of
 from federation.vertical.trainings import (
     Training,
     map_key,
@@ -106,6 +107,19 @@ def check_partners(named: tuple[str, ...], agreed: tuple[str, ...] | None) -> No
         )
 
 
+def check_fallbacks(asked: Fallbacks, agreed: Fallbacks | None) -> None:
+    """Refuse a plan with more fallbacks than a party agreed to.
+
+    Raises:
+        ProtocolError: names both.
+    """
+    if agreed is not None and asked != agreed:
+        raise ProtocolError(
+            f"the plan has fallbacks = '{asked}', but this party agreed to '{agreed}'; the same "
+            "federation file is needed on all sides"
+        )
+
+
 @dataclass(frozen=True)
 class SessionPlan:
     """One session.
@@ -116,6 +130,7 @@ class SessionPlan:
         alignment: 'inner' or 'label-left'.
         trainings: one after the other on the same alignment.
         split: known to the label party only, never sent.
+        fallbacks: which sets of feature parties get fits of their own.
     """
 
     session: str
@@ -124,6 +139,7 @@ class SessionPlan:
     alignment: AlignmentMode = AlignmentMode.INNER
     trainings: tuple[Training, ...] = (AdditiveSettings(),)
     split: SplitPlan = SplitPlan()
+    fallbacks: Fallbacks = Fallbacks.EVERY
 
     def __post_init__(self) -> None:
         """Refuse a plan that nobody could follow."""
@@ -146,6 +162,15 @@ class SessionPlan:
                 f"differences of the sums over {' and '.join(map(str, sorted(exact_bins)))} bins "
                 "would undo the floor on a bin's borrowers"
             )
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """All fits, training by training, in the order in which all parties make them."""
+        return tuple(
+            fit
+            for training in self.trainings
+            for fit in fits_of(training, self.feature_parties, self.fallbacks)
+        )
 
     def exact_at(self, key: str) -> bool:
         """Whether any training whose bins and maps go by this key has exact sums."""
@@ -182,6 +207,7 @@ class SessionPlan:
                 "feature_parties": list(self.feature_parties),
                 "alignment": self.alignment,
                 "trainings": [training.to_json() for training in self.trainings],
+                "fallbacks": self.fallbacks,
                 "noise_bound": noise_bound,
             }
         )
@@ -201,6 +227,7 @@ class SessionPlan:
                 feature_parties=tuple(map(str, content["feature_parties"])),
                 alignment=cast(AlignmentMode, content["alignment"]),
                 trainings=tuple(map(training_from_json, content["trainings"])),
+                fallbacks=Fallbacks(content["fallbacks"]),
             )
             noise_bound = int(content["noise_bound"])
         except RecursionError as error:

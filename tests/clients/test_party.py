@@ -55,6 +55,8 @@ def test_every_party_keeps_its_own_part_and_nothing_else(
         "bank/fit-scores.parquet",
         "bank/model-exact.json",
         "bank/model-noisy.json",
+        "bank/served-exact.json",
+        "bank/served-noisy.json",
         "bank/test-scores.parquet",
         "platform/disclosures.jsonl",
         "platform/model-exact.json",

@@ -238,6 +238,7 @@ def test_what_a_run_leaves(run: FlowerRun) -> None:
         "bank/disclosures.jsonl",
         "bank/fit-scores.parquet",
         "bank/model-exact.json",
+        "bank/served-exact.json",
         "bank/test-scores.parquet",
         "platform/disclosures.jsonl",
         "platform/model-exact.json",

@@ -105,6 +105,7 @@ def test_every_party_keeps_its_own_networks(
         "bank/model-blind.json",
         "bank/model-quiet.safetensors",
         "bank/model-split.safetensors",
+        "bank/served-blind.json",
         "bank/test-scores.parquet",
         "platform/disclosures.jsonl",
         "platform/model-blind.json",
