@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from clients.party_cli import party_app
+
 
 def add_commands(app: typer.Typer) -> None:
     """Add this room's commands."""
@@ -17,6 +19,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(keys)
     app.command()(ledger)
     app.command()(shapes)
+    app.add_typer(party_app, name="party")
 
 
 class TopologyName(StrEnum):

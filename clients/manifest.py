@@ -122,7 +122,7 @@ def read_manifest(path: Path | str) -> PartyManifest:
     """
     path = Path(path)
     top = read_toml(path, "party manifest")
-    top.allow("party", "source", "ids", "label", "consent", "features")
+    top.allow("party", "source", "ids", "label", "consent", "features", "serving")
     party = top.required_section("party", 'name = "bank" and role = "label"')
     party.allow("name", "role")
     name = party_name(party, party.text("name", example="bank"))

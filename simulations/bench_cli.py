@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from simulations.bench_scoring_cli import scoring
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")
 ]
@@ -30,6 +32,7 @@ def add_bench(app: typer.Typer) -> None:
     bench.command("horizontal")(bench_horizontal)
     bench.command("split")(bench_split)
     bench.command("privacy-curve")(bench_privacy_curve)
+    bench.command("scoring")(scoring)
     bench.command("all")(bench_all)
     app.add_typer(bench, name="bench")
 

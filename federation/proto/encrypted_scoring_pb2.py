@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(federation/proto/encrypted_scoring.proto\x12\x16veilscore.encrypted.v1\"\x1d\n\x0cTermsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"s\n\nTermsReply\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x15\n\rencoding_json\x18\x04 \x01(\t\x12\x10\n\x08key_seed\x18\x05 \x01(\x0c\"U\n\x12RegisterKeyRequest\x12\x10\n\x08key_seed\x18\x01 \x01(\x0c\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x19\n\x11parameters_digest\x18\x03 \x01(\t\"\"\n\x10RegisterKeyReply\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\"J\n\x15\x45ncryptedScoreRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nciphertext\x18\x03 \x01(\x0c\"=\n\x13\x45ncryptedScoreReply\x12\x12\n\nciphertext\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"^\n\x15\x45ncryptedBatchRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\tborrowers\x18\x03 \x01(\r\x12\x13\n\x0b\x63iphertexts\x18\x04 \x03(\x0c\"=\n\x13\x45ncryptedBatchReply\x12\x12\n\nciphertext\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\t2\xa0\x03\n\x17\x45ncryptedScoringService\x12Q\n\x05Terms\x12$.veilscore.encrypted.v1.TermsRequest\x1a\".veilscore.encrypted.v1.TermsReply\x12\x63\n\x0bRegisterKey\x12*.veilscore.encrypted.v1.RegisterKeyRequest\x1a(.veilscore.encrypted.v1.RegisterKeyReply\x12\x63\n\x05Score\x12-.veilscore.encrypted.v1.EncryptedScoreRequest\x1a+.veilscore.encrypted.v1.EncryptedScoreReply\x12h\n\nScoreBatch\x12-.veilscore.encrypted.v1.EncryptedBatchRequest\x1a+.veilscore.encrypted.v1.EncryptedBatchReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(federation/proto/encrypted_scoring.proto\x12\x16veilscore.encrypted.v1\"\x1d\n\x0cTermsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"s\n\nTermsReply\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x15\n\rencoding_json\x18\x04 \x01(\t\x12\x10\n\x08key_seed\x18\x05 \x01(\x0c\"U\n\x12RegisterKeyRequest\x12\x10\n\x08key_seed\x18\x01 \x01(\x0c\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x19\n\x11parameters_digest\x18\x03 \x01(\t\"\"\n\x10RegisterKeyReply\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\"`\n\x15\x45ncryptedScoreRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nciphertext\x18\x03 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\"=\n\x13\x45ncryptedScoreReply\x12\x12\n\nciphertext\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"t\n\x15\x45ncryptedBatchRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\tborrowers\x18\x03 \x01(\r\x12\x13\n\x0b\x63iphertexts\x18\x04 \x03(\x0c\x12\x14\n\x0cmodel_digest\x18\x05 \x01(\t\"=\n\x13\x45ncryptedBatchReply\x12\x12\n\nciphertext\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\t2\xa0\x03\n\x17\x45ncryptedScoringService\x12Q\n\x05Terms\x12$.veilscore.encrypted.v1.TermsRequest\x1a\".veilscore.encrypted.v1.TermsReply\x12\x63\n\x0bRegisterKey\x12*.veilscore.encrypted.v1.RegisterKeyRequest\x1a(.veilscore.encrypted.v1.RegisterKeyReply\x12\x63\n\x05Score\x12-.veilscore.encrypted.v1.EncryptedScoreRequest\x1a+.veilscore.encrypted.v1.EncryptedScoreReply\x12h\n\nScoreBatch\x12-.veilscore.encrypted.v1.EncryptedBatchRequest\x1a+.veilscore.encrypted.v1.EncryptedBatchReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,13 +41,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERKEYREPLY']._serialized_start=303
   _globals['_REGISTERKEYREPLY']._serialized_end=337
   _globals['_ENCRYPTEDSCOREREQUEST']._serialized_start=339
-  _globals['_ENCRYPTEDSCOREREQUEST']._serialized_end=413
-  _globals['_ENCRYPTEDSCOREREPLY']._serialized_start=415
-  _globals['_ENCRYPTEDSCOREREPLY']._serialized_end=476
-  _globals['_ENCRYPTEDBATCHREQUEST']._serialized_start=478
-  _globals['_ENCRYPTEDBATCHREQUEST']._serialized_end=572
-  _globals['_ENCRYPTEDBATCHREPLY']._serialized_start=574
-  _globals['_ENCRYPTEDBATCHREPLY']._serialized_end=635
-  _globals['_ENCRYPTEDSCORINGSERVICE']._serialized_start=638
-  _globals['_ENCRYPTEDSCORINGSERVICE']._serialized_end=1054
+  _globals['_ENCRYPTEDSCOREREQUEST']._serialized_end=435
+  _globals['_ENCRYPTEDSCOREREPLY']._serialized_start=437
+  _globals['_ENCRYPTEDSCOREREPLY']._serialized_end=498
+  _globals['_ENCRYPTEDBATCHREQUEST']._serialized_start=500
+  _globals['_ENCRYPTEDBATCHREQUEST']._serialized_end=616
+  _globals['_ENCRYPTEDBATCHREPLY']._serialized_start=618
+  _globals['_ENCRYPTEDBATCHREPLY']._serialized_end=679
+  _globals['_ENCRYPTEDSCORINGSERVICE']._serialized_start=682
+  _globals['_ENCRYPTEDSCORINGSERVICE']._serialized_end=1098
 # @@protoc_insertion_point(module_scope)

@@ -44,14 +44,16 @@ class RegisterKeyReply(_message.Message):
     def __init__(self, key_id: _Optional[bytes] = ...) -> None: ...
 
 class EncryptedScoreRequest(_message.Message):
-    __slots__ = ("key_id", "model", "ciphertext")
+    __slots__ = ("key_id", "model", "ciphertext", "model_digest")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     key_id: bytes
     model: str
     ciphertext: bytes
-    def __init__(self, key_id: _Optional[bytes] = ..., model: _Optional[str] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    model_digest: str
+    def __init__(self, key_id: _Optional[bytes] = ..., model: _Optional[str] = ..., ciphertext: _Optional[bytes] = ..., model_digest: _Optional[str] = ...) -> None: ...
 
 class EncryptedScoreReply(_message.Message):
     __slots__ = ("ciphertext", "request_id")
@@ -62,16 +64,18 @@ class EncryptedScoreReply(_message.Message):
     def __init__(self, ciphertext: _Optional[bytes] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EncryptedBatchRequest(_message.Message):
-    __slots__ = ("key_id", "model", "borrowers", "ciphertexts")
+    __slots__ = ("key_id", "model", "borrowers", "ciphertexts", "model_digest")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     BORROWERS_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXTS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     key_id: bytes
     model: str
     borrowers: int
     ciphertexts: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, key_id: _Optional[bytes] = ..., model: _Optional[str] = ..., borrowers: _Optional[int] = ..., ciphertexts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    model_digest: str
+    def __init__(self, key_id: _Optional[bytes] = ..., model: _Optional[str] = ..., borrowers: _Optional[int] = ..., ciphertexts: _Optional[_Iterable[bytes]] = ..., model_digest: _Optional[str] = ...) -> None: ...
 
 class EncryptedBatchReply(_message.Message):
     __slots__ = ("ciphertext", "request_id")
