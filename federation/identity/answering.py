@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from federation.identity.certificates import (
-    _PARTY_URI,
-    _SESSION_URI,
+    PARTY_URI,
+    SESSION_URI,
     VALID_FOR,
     TlsIdentity,
-    _identity,
-    _issuer,
-    _leaf,
-    _name,
+    common_name,
+    issuer_of,
+    leaf_builder,
     party_identity,
+    tls_identity,
 )
 from federation.identity.party_key import PartyKey, PartyPublicKey
 
@@ -53,18 +53,18 @@ def answering_identity(key: PartyKey, party: str, now: datetime | None = None) -
     leaf = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [
         x509.DNSName(answering_host(key.public)),
-        x509.UniformResourceIdentifier(_PARTY_URI + quote(party, safe="")),
-        x509.UniformResourceIdentifier(_SESSION_URI + ANSWERING),
+        x509.UniformResourceIdentifier(PARTY_URI + quote(party, safe="")),
+        x509.UniformResourceIdentifier(SESSION_URI + ANSWERING),
     ]
     certificate = (
-        _leaf(_name(f"veilscore party {key.public.fingerprint} answering"), now)
-        .issuer_name(_issuer(key.public))
+        leaf_builder(common_name(f"veilscore party {key.public.fingerprint} answering"), now)
+        .issuer_name(issuer_of(key.public))
         .public_key(leaf.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key.signing, None)
     )
-    return _identity(certificate, leaf)
+    return tls_identity(certificate, leaf)
 
 
 def asking_identity(key: PartyKey, party: str, now: datetime | None = None) -> TlsIdentity:

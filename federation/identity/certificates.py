@@ -34,8 +34,8 @@ RELAY_NAME = "relay.veilscore.internal"
 CLOCKS_APART = timedelta(minutes=5)
 VALID_FOR = timedelta(hours=24)
 _SIGNATURE_HEAD = bytes([0x03, 65, 0x00])  # bit string, 65 bytes, no unused bit
-_PARTY_URI = "veilscore:party:"
-_SESSION_URI = "veilscore:session:"
+PARTY_URI = "veilscore:party:"
+SESSION_URI = "veilscore:session:"
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,18 @@ def party_identity(
     """
     leaf = ec.generate_private_key(ec.SECP256R1())
     names = [
-        x509.UniformResourceIdentifier(_PARTY_URI + quote(party, safe="")),
-        x509.UniformResourceIdentifier(_SESSION_URI + quote(session, safe="")),
+        x509.UniformResourceIdentifier(PARTY_URI + quote(party, safe="")),
+        x509.UniformResourceIdentifier(SESSION_URI + quote(session, safe="")),
     ]
     certificate = (
-        _leaf(_name(f"veilscore party {key.public.fingerprint} session"), now)
-        .issuer_name(_issuer(key.public))
+        leaf_builder(common_name(f"veilscore party {key.public.fingerprint} session"), now)
+        .issuer_name(issuer_of(key.public))
         .public_key(leaf.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .sign(key.signing, None)
     )
-    return _identity(certificate, leaf)
+    return tls_identity(certificate, leaf)
 
 
 def relay_identity(now: datetime | None = None) -> TlsIdentity:
@@ -84,16 +84,16 @@ def relay_identity(now: datetime | None = None) -> TlsIdentity:
     Parties trust this one certificate: the coordinator's start message brings it.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("veilscore relay")
+    name = common_name("veilscore relay")
     certificate = (
-        _leaf(name, now)
+        leaf_builder(name, now)
         .issuer_name(name)
         .public_key(key.public_key())
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(RELAY_NAME)]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return _identity(certificate, key)
+    return tls_identity(certificate, key)
 
 
 def trust_roots(pins: Mapping[str, PartyPublicKey], now: datetime | None = None) -> bytes:
@@ -104,8 +104,8 @@ def trust_roots(pins: Mapping[str, PartyPublicKey], now: datetime | None = None)
     """
     thrown_away = Ed25519PrivateKey.generate()
     roots = [
-        _dated(_issuer(pin), now)
-        .issuer_name(_name("veilscore pins"))
+        _dated(issuer_of(pin), now)
+        .issuer_name(common_name("veilscore pins"))
         .public_key(Ed25519PublicKey.from_public_bytes(pin.signing))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(certificates=True), critical=True)
@@ -171,8 +171,8 @@ def _read(certificate: bytes) -> tuple[x509.Certificate, str, str]:
         x509.UnsupportedGeneralNameType,
     ) as error:
         raise ProtocolError("its certificate is not one that veilscore makes") from error
-    parties = [uri.removeprefix(_PARTY_URI) for uri in uris if uri.startswith(_PARTY_URI)]
-    sessions = [uri.removeprefix(_SESSION_URI) for uri in uris if uri.startswith(_SESSION_URI)]
+    parties = [uri.removeprefix(PARTY_URI) for uri in uris if uri.startswith(PARTY_URI)]
+    sessions = [uri.removeprefix(SESSION_URI) for uri in uris if uri.startswith(SESSION_URI)]
     if len(parties) != 1 or len(sessions) != 1:
         raise ProtocolError("its certificate is not one that veilscore makes")
     return leaf, unquote(parties[0]), unquote(sessions[0])
@@ -190,13 +190,14 @@ def _signed_by(leaf: x509.Certificate, pin: PartyPublicKey) -> bool:
     return leaf.public_bytes(Encoding.DER).endswith(_SIGNATURE_HEAD + leaf.signature)
 
 
-def _issuer(pin: PartyPublicKey) -> x509.Name:
+def issuer_of(pin: PartyPublicKey) -> x509.Name:
     """A subject of its own for every key: TLS finds the root of a leaf by it."""
-    return _name(f"veilscore party {pin.fingerprint}")
+    return common_name(f"veilscore party {pin.fingerprint}")
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def common_name(name: str) -> x509.Name:
+    """A subject of one common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _dated(subject: x509.Name, now: datetime | None) -> x509.CertificateBuilder:
@@ -210,7 +211,8 @@ def _dated(subject: x509.Name, now: datetime | None) -> x509.CertificateBuilder:
     )
 
 
-def _leaf(subject: x509.Name, now: datetime | None) -> x509.CertificateBuilder:
+def leaf_builder(subject: x509.Name, now: datetime | None) -> x509.CertificateBuilder:
+    """A leaf certificate with dates and usage; issuer, key and names are still to be set."""
     return (
         _dated(subject, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -232,7 +234,8 @@ def _usage(certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _identity(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> TlsIdentity:
+def tls_identity(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> TlsIdentity:
+    """Both as PEM."""
     return TlsIdentity(
         certificate=certificate.public_bytes(Encoding.PEM),
         private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),

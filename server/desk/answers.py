@@ -183,3 +183,11 @@ class ModelSource(Protocol):
             InputError: no model goes by that name, or none is in production.
         """
         ...
+
+    def champion(self, asked: str) -> LoadedModel:
+        """The model for what is about no single borrower; `asked` as for `route`.
+
+        Raises:
+            InputError: as `route`.
+        """
+        ...

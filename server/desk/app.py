@@ -37,7 +37,7 @@ from server.desk.monitoring.monitor import Monitor
 from server.desk.monitoring.serving import MetricsServer
 from server.desk.monitoring.settings import drift_settings
 from server.desk.partners import LinkPool, PartnerAddress, PartnerHooks, PartnerLinks
-from server.desk.registry.directory import ModelDirectory
+from server.desk.registry.directory import DirectoryNote, ModelDirectory
 from server.desk.registry.registry import Registry
 from server.desk.registry.settings import RegistrySettings, registry_settings
 from server.desk.server import DeskServer, TlsFiles
@@ -105,6 +105,7 @@ async def open_desk(settings: DeskSettings, first_model: Path | None) -> AsyncIt
             limit=settings.deadline,
             batch_limit=settings.batch_deadline,
             on_scored=monitor.on_scored,
+            on_shadow=monitor.on_scored,
             on_batch=monitor.on_batch,
             on_failed=monitor.on_failed,
         )
@@ -141,7 +142,9 @@ async def open_desk(settings: DeskSettings, first_model: Path | None) -> AsyncIt
         checking = asyncio.create_task(_keep_monitoring(monitor, directory, gate))
         stack.callback(checking.cancel)
         if settings.rest_listen:
-            gateway = Gateway(settings, engine, gate, audit, decide, monitor.on_call)
+            gateway = Gateway(
+                settings, engine, gate, audit, decide, monitor.on_call, monitor.on_decided
+            )
             rest = await gateway.start()
             stack.push_async_callback(gateway.close)
         address = await server.start()
@@ -225,8 +228,17 @@ async def _directory(
         if isinstance(loaded.contributors, PartnerLinks):
             await loaded.contributors.start(WARM_SECONDS)
 
+    def note(what: DirectoryNote, name: str) -> None:
+        if what in (DirectoryNote.REFUSED, DirectoryNote.DATABASE_DOWN):
+            monitor.on_failed(f"registry {what}")
+
     directory = ModelDirectory(
-        registry, contributors, line=source.line, poll_seconds=source.poll_seconds, warm=warm
+        registry,
+        contributors,
+        line=source.line,
+        poll_seconds=source.poll_seconds,
+        warm=warm,
+        note=note,
     )
     stack.push_async_callback(directory.close)
     await directory.start()

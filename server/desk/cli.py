@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
+from server.desk.alerts.cli import alerts_app
+from server.desk.monitoring.cli import outcomes
 from server.desk.offline_cli import score
+from server.desk.policy.cli import policy_app
+from server.desk.registry.cli import models_app
 
 _OF_THE_EXTRA = (
     *("fastapi", "google", "grpc_health", "grpc_reflection", "grpc_status"),
@@ -28,7 +32,11 @@ def add_commands(app: typer.Typer) -> None:
     """Add this room's commands."""
     app.command()(serve)
     app.command()(score)
+    desk_app.command()(outcomes)
     app.add_typer(desk_app)
+    app.add_typer(models_app, name="models")
+    app.add_typer(alerts_app, name="alerts")
+    app.add_typer(policy_app, name="policy")
 
 
 def serve(
@@ -123,3 +131,21 @@ def audit(
             sys.stdout.write(audit_line(entry, as_json) + "\n")
     if verify:
         sys.stdout.write(f"{count:,} rows, each follows from the one before\n")
+
+
+@desk_app.command()
+def encrypted(
+    run: Annotated[Path, typer.Argument(help="A run's folder, such as runs/latest.")],
+    desk: Annotated[Path, typer.Option(help="The desk's folder.")] = Path("desk"),
+    model: Annotated[str, typer.Option(help="Which training's model, of several.")] = "",
+    name: Annotated[str, typer.Option(help="What applicants call it.")] = "default",
+) -> None:
+    """Put the bank's own part of a model up for encrypted scoring.
+
+    An applicant encrypts its features under a key of its own; the desk computes the score without
+    seeing them. Bin borders and categories become known to applicants, weights do not.
+    """
+    from server.desk.encrypted.publishing import publish
+
+    for line in publish(run, model, desk, name):
+        sys.stdout.write(line + "\n")

@@ -38,7 +38,6 @@ MOST_BORROWERS = 16_384
 MOST_REASONS = 20
 ROWS_AT_ONCE = 4_096  # scored between two looks at other calls
 SHADOW_SECONDS = 1.0
-MOST_TRIES = 64
 
 
 class UnknownModel(InputError):
@@ -128,13 +127,10 @@ class ScoringEngine:
         Raises:
             UnknownModel: there is none.
         """
-        route = self._route("", asked)
-        for attempt in range(MOST_TRIES):
-            if route.role == "champion":
-                break
-            # A source goes by borrower; some id is the champion's.
-            route = self._route(f"{attempt}", asked)
-        return route.model
+        try:
+            return self._models.champion(asked)
+        except InputError as error:
+            raise UnknownModel(str(error)) from error
 
     def prepare(self, loaded: LoadedModel) -> None:
         """Make a model ready before its first caller comes.

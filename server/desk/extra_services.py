@@ -89,7 +89,7 @@ class Gateway:
 
     Args:
         settings: the desk's.
-        engine, gate, audit, decide, on_call: the desk's own.
+        engine, gate, audit, decide, on_call, on_decided: the desk's own.
     """
 
     def __init__(
@@ -100,12 +100,13 @@ class Gateway:
         audit: AuditLog,
         decide: DecisionMaker | None,
         on_call: OnCall,
+        on_decided: Callable[[str, str], None],
     ) -> None:
         """Nothing listens yet."""
         from server.desk.gateway.app import gateway_app
         from server.desk.gateway.serving import GatewayServer
 
-        app = gateway_app(engine, gate, audit, decide, on_call)
+        app = gateway_app(engine, gate, audit, decide, on_call, on_decided)
         self._grace = settings.drain_seconds
         self._server = GatewayServer(app, TlsFiles.of(settings.tls), settings.rest_listen)
 

@@ -24,7 +24,7 @@ from federation.proto.scoring_pb2 import (
     ScoreBatchRequest,
     ScoreRequest,
 )
-from server.desk.access.gate import Gate, Refusal, Refused
+from server.desk.access.gate import Gate, Refused
 from server.desk.access.rules import Caller, Role
 from server.desk.answers import ScoreAnswer
 from server.desk.audit import AuditLog, AuditRow
@@ -32,6 +32,7 @@ from server.desk.decisions import DecisionMaker
 from server.desk.engine import MOST_REASONS, ScoringEngine
 from server.desk.failures import Failure, NotOffered, failure_of, unexpected
 from server.desk.prepared import routing_id
+from server.desk.refusal_pace import RefusalPace
 from server.desk.replies import (
     ScoreReplies,
     batch_reply,
@@ -100,7 +101,7 @@ class ScoringService:
         self._on_decided = on_decided
         self._replies = ScoreReplies()
         self._batches = asyncio.Semaphore(BATCHES_AT_ONCE)
-        self._refused: dict[str, tuple[float, int]] = {}
+        self._pace = RefusalPace()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The generic handler to add to a server."""
@@ -144,7 +145,7 @@ class ScoringService:
         except Refused as error:
             row.caller = error.caller
             outcome = failure_of(error, row.request)
-            enter = self._counts(error, row)
+            enter = self._pace.counts(error, row)
         except asyncio.CancelledError:
             row.status = grpc.StatusCode.CANCELLED.name
             self._end(call)
@@ -169,22 +170,6 @@ class ScoringService:
     def _told(self, call: _Call) -> None:
         row = call.row
         self._on_call(row.method, row.caller, row.status, time.perf_counter() - call.started)
-
-    def _counts(self, error: Refused, row: AuditRow) -> bool:
-        """Whether a refusal gets a row: those for calling too often get one a second and caller.
-
-        Or a caller could fill the desk's disk with refusals.
-        """
-        if error.why not in (Refusal.RATE, Refusal.UNKNOWN):
-            return True
-        now = time.monotonic()
-        at, count = self._refused.get(error.caller, (-1.0, 0))
-        if now - at < 1:
-            self._refused[error.caller] = (at, count + 1)
-            return False
-        self._refused[error.caller] = (now, 0)
-        row.refused_before = count
-        return True
 
     async def _score(self, data: bytes, call: _Call, caller: Caller) -> bytes:
         query = score_query(parsed(ScoreRequest, data))

@@ -70,6 +70,10 @@ class SingleModel:
             )
         return self._route
 
+    def champion(self, asked: str) -> LoadedModel:
+        """The one model; raises as `route`."""
+        return self.route("", asked).model
+
     async def close(self) -> None:
         """Let go of the partners."""
         await self.loaded.contributors.close()

@@ -21,7 +21,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from server.desk.access.gate import Refusal, Refused
+from server.desk.access.gate import Refused
 from server.desk.access.rules import Caller, Role
 from server.desk.answers import BatchAnswer, LoadedModel, ScoreAnswer, ScoreQuery
 from server.desk.audit import AuditRow
@@ -29,6 +29,7 @@ from server.desk.engine import BatchQuery, Explanation
 from server.desk.failures import unexpected
 from server.desk.gateway.json_body import NotJson, strict_json
 from server.desk.gateway.problems import MEDIA_TYPE, Problem, problem_of, wrong_shape
+from server.desk.refusal_pace import RefusalPace
 
 MOST_BODY_BYTES = 2 * 1024 * 1024
 BODY_SECONDS = 10.0
@@ -108,7 +109,7 @@ class Calls:
     most_body_bytes: int = MOST_BODY_BYTES
     body_seconds: float = BODY_SECONDS
     _at_once: int = 0
-    _refused: dict[str, tuple[float, int]] = field(default_factory=dict)
+    _pace: RefusalPace = field(default_factory=RefusalPace)
 
     async def answer(
         self,
@@ -144,7 +145,7 @@ class Calls:
         except Refused as error:
             row.caller = error.caller
             outcome = problem_of(error, row.request)
-            enter = self._counts(error, row)
+            enter = self._pace.counts(error, row)
         except asyncio.CancelledError:
             row.status = grpc.StatusCode.CANCELLED.name
             self._end(row, started, True)
@@ -217,22 +218,6 @@ class Calls:
         if enter:
             self.audit.enter(row)
         self.on_call(row.method, row.caller, row.status, time.perf_counter() - started)
-
-    def _counts(self, error: Refused, row: AuditRow) -> bool:
-        """Whether a refusal gets a row: those for calling too often get one a second and caller.
-
-        Or a caller could fill the desk's disk with refusals.
-        """
-        if error.why not in (Refusal.RATE, Refusal.UNKNOWN):
-            return True
-        now = time.monotonic()
-        at, count = self._refused.get(error.caller, (-1.0, 0))
-        if now - at < 1:
-            self._refused[error.caller] = (at, count + 1)
-            return False
-        self._refused[error.caller] = (now, 0)
-        row.refused_before = count
-        return True
 
 
 def certificate_of(request: Request) -> bytes:

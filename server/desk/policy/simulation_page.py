@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 from federation.report.markup import Html, bullets, element, row, table
 from federation.report.plots import GREY, drawn
 from federation.report.stylesheet import STYLESHEET
-from server.desk.policy.comparison import NAMES, Comparison
+from server.desk.policy.comparison import Comparison
+from server.desk.policy.comparison_section import versus_section
 from server.desk.policy.lending_policy import Currency, LendingPolicy
 from server.desk.policy.portfolio import Portfolio
-from server.desk.policy.rounding import money
 from server.desk.policy.simulation import CutOff, Simulated, Summary, by_grade, cut_offs, summary
+from server.desk.policy.simulation_marks import (
+    amount,
+    captioned,
+    cut_off_axes,
+    grade_axes,
+    percent,
+    short,
+)
 from server.desk.policy.simulation_report import notes, share
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#1b5e9b", "#c2691c")  # champion, challenger: apart for every common colour blindness
@@ -66,7 +73,7 @@ def render(
         ),
     ]
     if comparison is not None:
-        sections.append(_versus(comparison, policies[0].currency))
+        sections.append(versus_section(comparison, policies[0].currency))
     foot = element(
         "footer",
         *(
@@ -96,10 +103,10 @@ def _totals(
             f"{declined:,}",
             share(one.expected_bad_rate),
             *([share(one.observed_bad_rate)] if observed else []),
-            _amount(one.limit_minor, currency),
+            amount(one.limit_minor, currency),
             share(one.yearly_rate),
-            _amount(one.expected_loss_minor, currency),
-            _amount(one.profit_minor, currency),
+            amount(one.expected_loss_minor, currency),
+            amount(one.profit_minor, currency),
         ]
         rows.append(row(cells, numeric=range(1, len(cells))))
     said = list(notes(portfolio))
@@ -131,7 +138,7 @@ def _by_cut_off(
             x, y = [one.probability for one in curve], [one.approval_rate for one in curve]
             axes.plot(x, y, color=COLOURS[i], linestyle=DASHES[i])
         axes.set_ylabel("approved, of all applications")
-        _cut_off_axes(axes, "xy")
+        cut_off_axes(axes, "xy")
 
     def bad_rates(figure: Figure) -> None:
         axes = figure.subplots()
@@ -147,7 +154,7 @@ def _by_cut_off(
             if seen:
                 axes.plot(*zip(*seen, strict=True), color=OBSERVED, linestyle=DASHES[i], lw=1.2)
         axes.set_ylabel("bad rate of the approved")
-        _cut_off_axes(axes, "xy")
+        cut_off_axes(axes, "xy")
 
     def profit(figure: Figure) -> None:
         axes = figure.subplots()
@@ -160,8 +167,8 @@ def _by_cut_off(
             axes.plot([x[best]], [y[best]], "o", color=COLOURS[i], markersize=5)
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.set_ylabel(f"expected profit, {currency.code}")
-        axes.yaxis.set_major_formatter(lambda value, position: _short(value))
-        _cut_off_axes(axes, "x")
+        axes.yaxis.set_major_formatter(lambda value, position: short(value))
+        cut_off_axes(axes, "x")
 
     observed = runs[0].defaulted is not None
     return element(
@@ -170,14 +177,14 @@ def _by_cut_off(
         _legend(runs, observed),
         element(
             "div",
-            _figure(drawn("approvals", "Approval rate by cut-off", approvals), "Approvals."),
-            _figure(
+            captioned(drawn("approvals", "Approval rate by cut-off", approvals), "Approvals."),
+            captioned(
                 drawn("bad-rates", "Bad rate by cut-off", bad_rates),
                 f"How many of them fail; observed from {FEWEST_OBSERVED} approvals on."
                 if observed
                 else "How many of them fail.",
             ),
-            _figure(
+            captioned(
                 drawn("profit", "Expected profit by cut-off", profit),
                 "Profit; the dot is where it is highest.",
             ),
@@ -219,15 +226,15 @@ def _grades(policy: LendingPolicy, run: Simulated, place: int) -> Html:
         axes = figure.subplots()
         axes.bar(places, [one.limit_minor / scale for one in grades.values()], color=COLOURS[place])
         axes.set_ylabel(f"approved limits, {policy.currency.code}")
-        axes.yaxis.set_major_formatter(lambda value, position: _short(value))
-        _grade_axes(axes, names)
+        axes.yaxis.set_major_formatter(lambda value, position: short(value))
+        grade_axes(axes, names)
 
     def rates(figure: Figure) -> None:
         axes = figure.subplots()
         axes.bar(places, [one.yearly_rate or 0 for one in grades.values()], color=COLOURS[place])
         axes.set_ylabel("rate a year, by limit")
-        _percent(axes, "y")
-        _grade_axes(axes, names)
+        percent(axes, "y")
+        grade_axes(axes, names)
 
     return element(
         "section",
@@ -235,32 +242,12 @@ def _grades(policy: LendingPolicy, run: Simulated, place: int) -> Html:
         table(header, rows, numeric=range(1, len(header)), class_="compact"),
         element(
             "div",
-            _figure(drawn(f"limits{place}", "Limits by grade", limits), "Limits."),
-            _figure(drawn(f"yields{place}", "Rates by grade", rates), "Rates a year, by limit."),
+            captioned(drawn(f"limits{place}", "Limits by grade", limits), "Limits."),
+            captioned(drawn(f"yields{place}", "Rates by grade", rates), "Rates a year, by limit."),
             table(("Declined by rule", "applications"), declines, numeric=(1,), class_="compact"),
             class_="shapes",
         ),
     )
-
-
-def _figure(svg: Html, caption: str) -> Html:
-    return element("figure", svg, element("figcaption", caption))
-
-
-def _cut_off_axes(axes: Axes, which: str) -> None:
-    axes.set_xlabel("cut-off (probability of default)")
-    axes.set_xlim(left=0)
-    axes.margins(y=0.08)
-    _percent(axes, which)
-
-
-def _grade_axes(axes: Axes, names: Sequence[str]) -> None:
-    # Names are the policy's own and short; others would run into each other.
-    short = all(len(name) <= 3 for name in names)
-    labels = names if short else [str(place) for place in range(1, len(names) + 1)]
-    axes.set_xticks(range(len(names)), list(labels))
-    axes.set_xlabel("grade, the safest first")
-    axes.grid(False, axis="x")
 
 
 def _grade_cells(name: str, one: Summary, currency: Currency) -> list[str]:
@@ -271,66 +258,13 @@ def _grade_cells(name: str, one: Summary, currency: Currency) -> list[str]:
         f"{one.approved:,}",
         share(one.approval_rate if one.applications else None),
         share(one.expected_bad_rate),
-        _amount(one.limit_minor, currency),
+        amount(one.limit_minor, currency),
         share(one.yearly_rate),
-        _amount(one.expected_loss_minor, currency),
-        _amount(one.capital_minor, currency),
-        _amount(one.profit_minor, currency),
+        amount(one.expected_loss_minor, currency),
+        amount(one.capital_minor, currency),
+        amount(one.profit_minor, currency),
         share(on_capital),
     ]
-
-
-def _versus(comparison: Comparison, currency: Currency) -> Html:
-    groups = (
-        ("approved by both", comparison.kept),
-        ("swapped in (challenger only)", comparison.swapped_in),
-        ("swapped out (champion only)", comparison.swapped_out),
-    )
-    swap_rows = [
-        row(
-            (name, f"{one.count:,}", share(one.expected_bad_rate), share(one.observed_bad_rate)),
-            numeric=(1, 2, 3),
-        )
-        for name, one in groups
-    ]
-    move_rows = [
-        row(
-            (f"champion: {before}", *(f"{comparison.moves[before, after]:,}" for after in NAMES)),
-            numeric=(1, 2, 3),
-        )
-        for before in NAMES
-    ]
-    return element(
-        "section",
-        element("h2", "Challenger against champion"),
-        element(
-            "p",
-            "The challenger's expected profit differs by ",
-            element(
-                "strong",
-                money(comparison.profit_change_minor, currency.code, currency.digits),
-            ),
-            f". Of those approved by both, limits rise for {comparison.limit_raised:,} and fall "
-            f"for {comparison.limit_cut:,}; rates rise for {comparison.rate_raised:,} and fall for "
-            f"{comparison.rate_cut:,}.",
-        ),
-        element(
-            "div",
-            table(
-                ("", "applications", "expected bad rate", "observed bad rate"),
-                swap_rows,
-                numeric=(1, 2, 3),
-                class_="compact",
-            ),
-            table(
-                ("", *(f"challenger: {name}" for name in NAMES)),
-                move_rows,
-                numeric=(1, 2, 3),
-                class_="compact",
-            ),
-            class_="pair",
-        ),
-    )
 
 
 def _legend(runs: Sequence[Simulated], observed: bool) -> Html:
@@ -348,21 +282,3 @@ def _legend(runs: Sequence[Simulated], observed: bool) -> Html:
         ),
         class_="legend",
     )
-
-
-def _amount(minor: int, currency: Currency) -> str:
-    """Whole units: minor ones would only make a table of sums hard to read."""
-    return money(int(minor / 10**currency.digits), "", 0).strip()
-
-
-def _percent(axes: Axes, which: str) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        if axis.axis_name in which:
-            axis.set_major_formatter(lambda value, position: f"{value * 100:g}%")
-
-
-def _short(value: float) -> str:
-    for suffix, scale in (("bn", 1e9), ("m", 1e6), ("k", 1e3)):
-        if abs(value) >= scale:
-            return f"{value / scale:g}{suffix}"
-    return f"{value:g}"

@@ -91,6 +91,10 @@ class ModelDirectory:
         """
         return self._table.route(borrower, asked)
 
+    def champion(self, asked: str) -> LoadedModel:
+        """The model for what is about no single borrower; `asked` and errors as for `route`."""
+        return self._table.champion(asked)
+
     @property
     def models(self) -> list[LoadedModel]:
         """All models that may answer now."""

@@ -67,8 +67,14 @@ class ModelTable:
             InputError: there is none.
         """
         line = self.lines.get(asked or self.default)
-        if line is not None:
-            return line.route(borrower)
+        return self._named(asked) if line is None else line.route(borrower)
+
+    def champion(self, asked: str) -> LoadedModel:
+        """The line's champion, or the model of that name; `asked` and errors as for `route`."""
+        line = self.lines.get(asked or self.default)
+        return (self._named(asked) if line is None else line.champion).model
+
+    def _named(self, asked: str) -> Route:
         named = self.named.get(asked)
         if named is not None:
             return named

@@ -121,6 +121,10 @@ class Models:
         role = "champion" if name == next(iter(self.models)) else "challenger"
         return Route(self.models[name], role, self.shadows)
 
+    def champion(self, asked: str) -> LoadedModel:
+        """By name, or the first."""
+        return self.route("", asked).model
+
 
 def loaded(served: ServedModel, contributors: Any, name: str = "exact") -> LoadedModel:
     """A model as a source gives it."""

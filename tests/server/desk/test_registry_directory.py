@@ -166,7 +166,7 @@ def test_reloads_under_load_lose_and_mix_nothing(registry: Registry) -> None:
     async def request(directory: ModelDirectory, number: int, seen: Counter[str]) -> None:
         route = directory.route(f"b{number}", "")
         model = route.model
-        await asyncio.sleep(0.001 * (number % 5))
+        await asyncio.sleep(0.002 * (1 + number % 5))
         gathered = await model.contributors.gather([f"b{number}"], 1)
         assert isinstance(model.contributors, Counted)
         assert model.contributors.served is model.served
@@ -184,7 +184,7 @@ def test_reloads_under_load_lose_and_mix_nothing(registry: Registry) -> None:
 
     async def desk() -> None:
         seen: Counter[str] = Counter()
-        async with directory_of(registry, poll_seconds=0.01, grace_seconds=0.1) as directory:
+        async with directory_of(registry, poll_seconds=0.05, grace_seconds=0.1) as directory:
             stop = asyncio.Event()
             loads = [asyncio.create_task(load(directory, seen, stop)) for _ in range(2)]
             for work in (
