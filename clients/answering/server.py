@@ -41,6 +41,7 @@ class AnswerServer:
     ) -> None:
         """Nothing listens yet; made on the event loop that serves."""
         self._listen = listen
+        self._service = service
         self._certificates = _Certificates(identity, label_party)
         self._server = grpc.aio.server(
             options=[
@@ -88,6 +89,7 @@ class AnswerServer:
         """Take no more calls, let those under way end, and after so many seconds cut them off."""
         if self._health is not None:
             await self._set_health(serving=False)
+        self._service.end_streams()
         await self._server.stop(grace)
 
     async def _set_health(self, *, serving: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -17,9 +18,12 @@ from clients.answering.loading import Loaded
 from federation.errors import ProtocolError
 from federation.proto.contribution_pb2 import (
     ContributionRequest,
+    NumberedReply,
+    NumberedRequest,
     OfferReply,
     OfferRequest,
     ReasonsRequest,
+    Refusal,
 )
 from federation.scoring.contribution import MOST_BORROWERS, Contribution
 from federation.scoring.nonces import AnswerRefused, RefusalKind
@@ -34,6 +38,8 @@ _STATUS = {
     RefusalKind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 _NAMES_SHOWN = 5
+# After which a stream's caller is looked at again.
+STREAM_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -65,6 +71,8 @@ class AnswerService:
         self._log = log
         self._clock = clock
         self._told = ""
+        self._streams: dict[asyncio.Task[Any], bool] = {}  # whether it waits for a question
+        self._ending = False
 
     @property
     def loaded(self) -> Loaded:
@@ -75,16 +83,22 @@ class AnswerService:
         """Answer from another reading of the table; calls under way end with the one before."""
         self._loaded = loaded
 
+    def end_streams(self) -> None:
+        """End all streams, each after the answer that it is at; no other one begins."""
+        self._ending = True
+        for task, waits in self._streams.items():
+            if waits:
+                task.cancel()
+
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a gRPC server calls; without serialisers it hands the bytes over as they are."""
         methods = {"Contribute": self._contribute, "Reasons": self._reasons, "Offer": self._offer}
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                name: grpc.unary_unary_rpc_method_handler(self._guarded(method))
-                for name, method in methods.items()
-            },
-        )
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            name: grpc.unary_unary_rpc_method_handler(self._guarded(method))
+            for name, method in methods.items()
+        }
+        handlers["ContributeStream"] = grpc.stream_stream_rpc_method_handler(self._stream)
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     def _guarded(
         self, method: Callable[[bytes, int], bytes]
@@ -93,31 +107,79 @@ class AnswerService:
 
         async def call(data: bytes, context: Context) -> bytes:
             now = self._clock()
-            try:
-                self._callers.check(context.auth_context(), now)
-            except ProtocolError as error:
-                return await _abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+            await self._check_caller(context, now)
             remaining = context.time_remaining()
             if remaining is not None and remaining <= 0:
                 return await _abort(
                     context, grpc.StatusCode.DEADLINE_EXCEEDED, "the request came too late"
                 )
-            try:
-                return method(data, int(now * 1000))
-            except DecodeError:
-                status, sentence = grpc.StatusCode.INVALID_ARGUMENT, "the request can't be parsed"
-            except AnswerRefused as refusal:
-                status, sentence = _STATUS[refusal.kind], str(refusal)
-            except OSError as error:
-                self._tell(f"answers can't be entered in the log: {error.strerror}")
-                status, sentence = grpc.StatusCode.UNAVAILABLE, "its log can't be written"
-            except Exception as error:
-                # Its text might hold what must not be in a log.
-                self._tell(f"a request failed with {type(error).__name__}")
-                status, sentence = grpc.StatusCode.INTERNAL, "the request failed here"
-            return await _abort(context, status, sentence)
+            answer = self._answer(method, data, now)
+            return answer if isinstance(answer, bytes) else await _abort(context, *answer)
 
         return call
+
+    async def _stream(self, _: object, context: Context) -> None:
+        """Contributions one after the other, for as long as the label party keeps the stream."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("gRPC calls handlers in tasks")
+        try:
+            await self._answer_stream(task, context)
+        except asyncio.CancelledError:
+            if not self._ending:
+                raise
+        finally:
+            self._streams.pop(task, None)
+
+    async def _answer_stream(self, task: asyncio.Task[Any], context: Context) -> None:
+        await self._check_caller(context, self._clock())
+        until = self._clock() + STREAM_SECONDS
+        while not self._ending:
+            self._streams[task] = True
+            data: Any = await context.read()
+            self._streams[task] = False
+            if data is grpc.aio.EOF:
+                return
+            now = self._clock()
+            if now > until:  # a certificate that was good when the stream began may have ended
+                await self._check_caller(context, now)
+                until = now + STREAM_SECONDS
+            try:
+                asked = NumberedRequest.FromString(data)
+            except DecodeError:
+                await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "it can't be parsed")
+            answer = self._answer(self._contribute, asked.request, now)
+            if isinstance(answer, bytes):
+                reply = NumberedReply(number=asked.number, reply=answer)
+            else:
+                status, sentence = answer
+                refusal = Refusal(code=status.value[0], sentence=sentence)
+                reply = NumberedReply(number=asked.number, refusal=refusal)
+            await context.write(reply.SerializeToString())
+
+    async def _check_caller(self, context: Context, now: float) -> None:
+        try:
+            self._callers.check(context.auth_context(), now)
+        except ProtocolError as error:
+            await _abort(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+
+    def _answer(
+        self, method: Callable[[bytes, int], bytes], data: bytes, now: float
+    ) -> bytes | tuple[grpc.StatusCode, str]:
+        """An answer, or a status and a sentence."""
+        try:
+            return method(data, int(now * 1000))
+        except DecodeError:
+            return grpc.StatusCode.INVALID_ARGUMENT, "the request can't be parsed"
+        except AnswerRefused as refusal:
+            return _STATUS[refusal.kind], str(refusal)
+        except OSError as error:
+            self._tell(f"answers can't be entered in the log: {error.strerror}")
+            return grpc.StatusCode.UNAVAILABLE, "its log can't be written"
+        except Exception as error:
+            # Its text might hold what must not be in a log.
+            self._tell(f"a request failed with {type(error).__name__}")
+            return grpc.StatusCode.INTERNAL, "the request failed here"
 
     def _tell(self, sentence: str) -> None:
         """Log a fault of this side, but not again for every request that meets it."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#federation/proto/contribution.proto\x12\x19veilscore.contribution.v1\"v\n\x13\x43ontributionRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0f\n\x07parties\x18\x04 \x03(\t\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x0c\n\x04tags\x18\x06 \x01(\x0c\"[\n\x11\x43ontributionReply\x12\x0e\n\x06points\x18\x01 \x01(\x0c\x12\r\n\x05known\x18\x02 \x01(\x0c\x12\x10\n\x08\x61s_of_ms\x18\x03 \x01(\x04\x12\x15\n\rcache_seconds\x18\x04 \x01(\r\"m\n\x0eReasonsRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x0b\n\x03tag\x18\x05 \x01(\x0c\x12\x0c\n\x04most\x18\x06 \x01(\r\"e\n\x0cReasonsReply\x12\r\n\x05known\x18\x01 \x01(\x08\x12\r\n\x05given\x18\x02 \x01(\x08\x12\x37\n\x07reasons\x18\x03 \x03(\x0b\x32&.veilscore.contribution.v1.PartyReason\",\n\x0bPartyReason\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x11\"\x0e\n\x0cOfferRequest\"\xda\x01\n\nOfferReply\x12=\n\x06models\x18\x01 \x03(\x0b\x32-.veilscore.contribution.v1.OfferReply.Offered\x12\x10\n\x08\x61s_of_ms\x18\x02 \x01(\x04\x12\x11\n\tborrowers\x18\x03 \x01(\x04\x12\x0f\n\x07reasons\x18\x04 \x01(\x08\x12\x15\n\rcache_seconds\x18\x05 \x01(\r\x1a@\n\x07Offered\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x13\n\x0bpart_digest\x18\x03 \x01(\t2\xb9\x02\n\x13\x43ontributionService\x12j\n\nContribute\x12..veilscore.contribution.v1.ContributionRequest\x1a,.veilscore.contribution.v1.ContributionReply\x12]\n\x07Reasons\x12).veilscore.contribution.v1.ReasonsRequest\x1a\'.veilscore.contribution.v1.ReasonsReply\x12W\n\x05Offer\x12\'.veilscore.contribution.v1.OfferRequest\x1a%.veilscore.contribution.v1.OfferReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#federation/proto/contribution.proto\x12\x19veilscore.contribution.v1\"v\n\x13\x43ontributionRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\x0f\n\x07parties\x18\x04 \x03(\t\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x0c\n\x04tags\x18\x06 \x01(\x0c\"[\n\x11\x43ontributionReply\x12\x0e\n\x06points\x18\x01 \x01(\x0c\x12\r\n\x05known\x18\x02 \x01(\x0c\x12\x10\n\x08\x61s_of_ms\x18\x03 \x01(\x04\x12\x15\n\rcache_seconds\x18\x04 \x01(\r\"2\n\x0fNumberedRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07request\x18\x02 \x01(\x0c\"r\n\rNumberedReply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x05reply\x18\x02 \x01(\x0cH\x00\x12\x35\n\x07refusal\x18\x03 \x01(\x0b\x32\".veilscore.contribution.v1.RefusalH\x00\x42\t\n\x07outcome\")\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x10\n\x08sentence\x18\x02 \x01(\t\"m\n\x0eReasonsRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x0b\n\x03tag\x18\x05 \x01(\x0c\x12\x0c\n\x04most\x18\x06 \x01(\r\"e\n\x0cReasonsReply\x12\r\n\x05known\x18\x01 \x01(\x08\x12\r\n\x05given\x18\x02 \x01(\x08\x12\x37\n\x07reasons\x18\x03 \x03(\x0b\x32&.veilscore.contribution.v1.PartyReason\",\n\x0bPartyReason\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x11\"\x0e\n\x0cOfferRequest\"\xda\x01\n\nOfferReply\x12=\n\x06models\x18\x01 \x03(\x0b\x32-.veilscore.contribution.v1.OfferReply.Offered\x12\x10\n\x08\x61s_of_ms\x18\x02 \x01(\x04\x12\x11\n\tborrowers\x18\x03 \x01(\x04\x12\x0f\n\x07reasons\x18\x04 \x01(\x08\x12\x15\n\rcache_seconds\x18\x05 \x01(\r\x1a@\n\x07Offered\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x13\n\x0bpart_digest\x18\x03 \x01(\t2\xa7\x03\n\x13\x43ontributionService\x12j\n\nContribute\x12..veilscore.contribution.v1.ContributionRequest\x1a,.veilscore.contribution.v1.ContributionReply\x12l\n\x10\x43ontributeStream\x12*.veilscore.contribution.v1.NumberedRequest\x1a(.veilscore.contribution.v1.NumberedReply(\x01\x30\x01\x12]\n\x07Reasons\x12).veilscore.contribution.v1.ReasonsRequest\x1a\'.veilscore.contribution.v1.ReasonsReply\x12W\n\x05Offer\x12\'.veilscore.contribution.v1.OfferRequest\x1a%.veilscore.contribution.v1.OfferReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +36,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTRIBUTIONREQUEST']._serialized_end=184
   _globals['_CONTRIBUTIONREPLY']._serialized_start=186
   _globals['_CONTRIBUTIONREPLY']._serialized_end=277
-  _globals['_REASONSREQUEST']._serialized_start=279
-  _globals['_REASONSREQUEST']._serialized_end=388
-  _globals['_REASONSREPLY']._serialized_start=390
-  _globals['_REASONSREPLY']._serialized_end=491
-  _globals['_PARTYREASON']._serialized_start=493
-  _globals['_PARTYREASON']._serialized_end=537
-  _globals['_OFFERREQUEST']._serialized_start=539
-  _globals['_OFFERREQUEST']._serialized_end=553
-  _globals['_OFFERREPLY']._serialized_start=556
-  _globals['_OFFERREPLY']._serialized_end=774
-  _globals['_OFFERREPLY_OFFERED']._serialized_start=710
-  _globals['_OFFERREPLY_OFFERED']._serialized_end=774
-  _globals['_CONTRIBUTIONSERVICE']._serialized_start=777
-  _globals['_CONTRIBUTIONSERVICE']._serialized_end=1090
+  _globals['_NUMBEREDREQUEST']._serialized_start=279
+  _globals['_NUMBEREDREQUEST']._serialized_end=329
+  _globals['_NUMBEREDREPLY']._serialized_start=331
+  _globals['_NUMBEREDREPLY']._serialized_end=445
+  _globals['_REFUSAL']._serialized_start=447
+  _globals['_REFUSAL']._serialized_end=488
+  _globals['_REASONSREQUEST']._serialized_start=490
+  _globals['_REASONSREQUEST']._serialized_end=599
+  _globals['_REASONSREPLY']._serialized_start=601
+  _globals['_REASONSREPLY']._serialized_end=702
+  _globals['_PARTYREASON']._serialized_start=704
+  _globals['_PARTYREASON']._serialized_end=748
+  _globals['_OFFERREQUEST']._serialized_start=750
+  _globals['_OFFERREQUEST']._serialized_end=764
+  _globals['_OFFERREPLY']._serialized_start=767
+  _globals['_OFFERREPLY']._serialized_end=985
+  _globals['_OFFERREPLY_OFFERED']._serialized_start=921
+  _globals['_OFFERREPLY_OFFERED']._serialized_end=985
+  _globals['_CONTRIBUTIONSERVICE']._serialized_start=988
+  _globals['_CONTRIBUTIONSERVICE']._serialized_end=1411
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,32 @@ class ContributionReply(_message.Message):
     cache_seconds: int
     def __init__(self, points: _Optional[bytes] = ..., known: _Optional[bytes] = ..., as_of_ms: _Optional[int] = ..., cache_seconds: _Optional[int] = ...) -> None: ...
 
+class NumberedRequest(_message.Message):
+    __slots__ = ("number", "request")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    request: bytes
+    def __init__(self, number: _Optional[int] = ..., request: _Optional[bytes] = ...) -> None: ...
+
+class NumberedReply(_message.Message):
+    __slots__ = ("number", "reply", "refusal")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    reply: bytes
+    refusal: Refusal
+    def __init__(self, number: _Optional[int] = ..., reply: _Optional[bytes] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("code", "sentence")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    sentence: str
+    def __init__(self, code: _Optional[int] = ..., sentence: _Optional[str] = ...) -> None: ...
+
 class ReasonsRequest(_message.Message):
     __slots__ = ("version", "session", "variant", "nonce", "tag", "most")
     VERSION_FIELD_NUMBER: _ClassVar[int]

@@ -1,8 +1,9 @@
-"""A PostgreSQL server, for the tests that ask for one."""
+"""What several files of tests share: a PostgreSQL server, and a trained federation of three."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,13 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip("PostgreSQL is not installed")
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def trained_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The federation file of a bank and two partners with a run 'r1'; tests change copies of it."""
+    from tests.clients.example_runs import run_all, three_parties
+
+    config = three_parties(tmp_path_factory.mktemp("federation") / "all", "inner")
+    run_all(config, "r1")
+    return config.path

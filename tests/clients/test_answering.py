@@ -61,25 +61,17 @@ from tests.clients.answering_sides import (
     status_of,
     variant_of,
 )
-from tests.clients.example_runs import run_all, three_parties
+from tests.clients.example_runs import run_all
 
 CODE = grpc.StatusCode
 PARTIES = ("platform", "telecom")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A federation of three with a run 'r1'; its federation file."""
-    config = three_parties(tmp_path_factory.mktemp("federation") / "all", "inner")
-    run_all(config, "r1")
-    return config.path
-
-
 @pytest.fixture
-def federation(trained: Path, tmp_path: Path) -> Path:
+def federation(trained_three: Path, tmp_path: Path) -> Path:
     """A copy of one's own."""
-    shutil.copytree(trained.parent, tmp_path / "all", symlinks=True)
-    return tmp_path / "all" / trained.name
+    shutil.copytree(trained_three.parent, tmp_path / "all", symlinks=True)
+    return tmp_path / "all" / trained_three.name
 
 
 def now_ms() -> int:
@@ -567,19 +559,19 @@ def test_health_is_told_to_the_label_party(federation: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_session_of_label_left_alignment_is_answered_too(tmp_path: Path) -> None:
+def test_a_session_of_label_left_alignment_is_answered_too(federation: Path) -> None:
     """Borrowers that a partner does not know are unknown online, whatever their bins say."""
-    config = three_parties(tmp_path / "all", "label-left")
-    run_all(config, "r1")
-    federation = read_federation(config.path).path
-    bank, exact = Bank(federation), variant_of(federation, "exact", PARTIES, "r1")
-    offline = {p: offline_points(federation, p, "exact", "r1") for p in PARTIES}
+    text = federation.read_text()
+    federation.write_text(text.replace('alignment = "inner"', 'alignment = "label-left"'))
+    run_all(read_federation(federation), "r2")
+    bank, exact = Bank(federation, "r2-session"), variant_of(federation, "exact", PARTIES, "r2")
+    offline = {p: offline_points(federation, p, "exact", "r2") for p in PARTIES}
     shared = sorted(set(offline["platform"]) & set(offline["telecom"]))[:100]
 
     async def main() -> None:
         async with (
-            answering(job_of(federation, "platform")) as platform,
-            answering(job_of(federation, "telecom")) as telecom,
+            answering(job_of(federation, "platform", "r2")) as platform,
+            answering(job_of(federation, "telecom", "r2")) as telecom,
         ):
             addresses = {"platform": platform.address, "telecom": telecom.address}
             answers = await bank.ask(addresses, exact, [*shared, "nobody"])

@@ -24,7 +24,6 @@ from federation.errors import InputError
 from federation.scoring import variant_name
 from federation.scoring.contribution import combine
 from tests.clients.answering_sides import Bank, offline_points, variant_of
-from tests.clients.example_runs import run_all, three_parties
 
 PROGRAM = (
     "from clients.party_cli import party_app; import veilscore; "
@@ -33,19 +32,11 @@ PROGRAM = (
 PARTIES = ("platform", "telecom")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A federation of three with a run 'r1'; its federation file."""
-    config = three_parties(tmp_path_factory.mktemp("federation") / "all", "inner")
-    run_all(config, "r1")
-    return config.path
-
-
 @pytest.fixture
-def federation(trained: Path, tmp_path: Path) -> Path:
+def federation(trained_three: Path, tmp_path: Path) -> Path:
     """A copy of one's own."""
-    shutil.copytree(trained.parent, tmp_path / "all", symlinks=True)
-    return tmp_path / "all" / trained.name
+    shutil.copytree(trained_three.parent, tmp_path / "all", symlinks=True)
+    return tmp_path / "all" / trained_three.name
 
 
 def arguments(federation: Path, party: str, *more: str) -> list[str]:

@@ -13,14 +13,18 @@ import grpc
 from federation.identity import PartyKey, PartyPublicKey
 from federation.identity.answering import answering_host, asking_identity
 from federation.identity.certificates import trust_roots
+from server.desk.partners.stream import ContributionStream
 
 SERVICE = "veilscore.contribution.v1.ContributionService"
 CONTRIBUTE: Final = f"/{SERVICE}/Contribute"
+STREAM: Final = f"/{SERVICE}/ContributeStream"
 REASONS: Final = f"/{SERVICE}/Reasons"
 OFFER: Final = f"/{SERVICE}/Offer"
 
 # 16,384 words, a bit each, and room for an offer of thousands of models.
 MOST_REPLY_BYTES = 1024 * 1024
+# Larger questions are calls of their own: on a stream the next one would wait behind them.
+MOST_STREAMED_BYTES = 4096
 # How long what is under way may still take on a connection that is being replaced.
 RETIRING_SECONDS = 10.0
 _RETIRING_STEP = 0.05
@@ -82,6 +86,7 @@ class Line:
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
             method: self._channel.unary_unary(method) for method in (CONTRIBUTE, REASONS, OFFER)
         }
+        self._stream = ContributionStream(self._channel.stream_stream(STREAM))
         self._under_way = 0
         self.made_at = time.monotonic()
 
@@ -109,9 +114,12 @@ class Line:
         Raises:
             grpc.aio.AioRpcError: it failed, or took longer.
         """
+        seconds = max(seconds, 0.001)
         self._under_way += 1
         try:
-            reply: bytes = await self._methods[method](request, timeout=max(seconds, 0.001))
+            if method == CONTRIBUTE and len(request) <= MOST_STREAMED_BYTES:
+                return await self._stream.ask(request, seconds)
+            reply: bytes = await self._methods[method](request, timeout=seconds)
             return reply
         finally:
             self._under_way -= 1
@@ -127,5 +135,6 @@ class Line:
 
     async def close(self) -> None:
         """Close it at once."""
+        await self._stream.close()
         with contextlib.suppress(asyncio.CancelledError):
             await self._channel.close()

@@ -266,7 +266,8 @@ class Link:
             finally:
                 self.breaker.end_probe(succeeded, time.monotonic())
                 self._tell_state()
-            self._patience = settings.fair_seconds
+            if succeeded:  # until then nobody asks, and the last ones' patience is the measure
+                self._patience = settings.fair_seconds
         if self.breaker.state is BreakerState.CLOSED and time.monotonic() >= self._offer_at:
             read = await self.read_offer(settings.probe_seconds)
             pause = settings.offer_seconds if read else settings.eager_offer_seconds

@@ -27,6 +27,7 @@ from clients.answering.server import AnswerServer
 from clients.answering.service import AnswerService
 from clients.pins import Identity
 from federation.identity import PartyKey
+from federation.proto.contribution_pb2 import NumberedReply, NumberedRequest
 from federation.scoring.borrower_index import BorrowerIndex
 from federation.scoring.contribution import AnsweredVariant, AnswerPolicy, Contribution
 from federation.scoring.masks import AnswerMasks, borrower_blocks
@@ -112,6 +113,8 @@ class _Conducted:
     """An answer service's calls, as the conduct has them."""
 
     def __init__(self, service: AnswerService, conduct: Conduct) -> None:
+        self._service = service
+        self._streams: list[asyncio.Task] = []
         self._inner = service.handlers()
         self._conduct = conduct
 
@@ -122,11 +125,46 @@ class _Conducted:
         class Handler(grpc.GenericRpcHandler):
             def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
                 found = outer._inner.service(details)
-                if found is None or not details.method.endswith("/Contribute"):
-                    return found
-                return grpc.unary_unary_rpc_method_handler(outer._call(found.unary_unary))
+                if found is not None and details.method.endswith("/Contribute"):
+                    return grpc.unary_unary_rpc_method_handler(outer._call(found.unary_unary))
+                if found is not None and details.method.endswith("/ContributeStream"):
+                    return grpc.stream_stream_rpc_method_handler(outer._stream)
+                return found
 
         return Handler()
+
+    def end_streams(self) -> None:
+        """As the service's."""
+        self._service.end_streams()
+        for task in self._streams:
+            task.cancel()
+
+    async def _stream(self, _: object, context: grpc.aio.ServicerContext) -> None:
+        """The service's stream, each question on it conducted like a call of its own."""
+        self._streams.append(asyncio.current_task())
+        writing, conduct, asking = asyncio.Lock(), self._conduct, set()
+
+        async def one(asked: NumberedRequest) -> None:
+            conduct.asked += 1
+            if conduct.lost:
+                conduct.lost -= 1
+                return
+            await asyncio.sleep(conduct.delay)
+            answer = self._service._answer(self._service._contribute, asked.request, time.time())
+            if conduct.refuse is not None:
+                answer = (conduct.refuse, "a refusal of the test")
+            reply = NumberedReply(number=asked.number)
+            if isinstance(answer, bytes):
+                reply.reply = conduct.twist(answer)
+            else:
+                reply.refusal.code, reply.refusal.sentence = answer[0].value[0], answer[1]
+            async with writing:
+                await context.write(reply.SerializeToString())
+
+        while (data := await context.read()) is not grpc.aio.EOF:
+            task = asyncio.create_task(one(NumberedRequest.FromString(data)))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
 
     def _call(
         self, inner: Callable[[bytes, object], Awaitable[bytes]]
@@ -173,7 +211,7 @@ async def answering(
             AskingLimits(terms.requests_per_second, 0),
             log,
         )
-        conducted = _Conducted(service, conduct or Conduct())
+        conducted = service if conduct is None else _Conducted(service, conduct)
         identity = Identity(party, key or made.keys[party], pins)
         server = AnswerServer(conducted, identity, LABEL_PARTY, listen)  # type: ignore[arg-type]
         try:
