@@ -42,6 +42,10 @@ def main() -> None:
     except VeilscoreError as error:
         sys.stderr.write(f"veilscore: {error}\n")
         raise SystemExit(2) from None
+    except OSError as error:  # a folder for a file, a full disk: the system says it in a word
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        sys.stderr.write(f"veilscore: {where}{error.strerror or type(error).__name__}\n")
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         sys.stderr.write("veilscore: stopped\n")
         raise SystemExit(130) from None

@@ -72,6 +72,11 @@ bins = 32
 # label; a smaller epsilon is more private and less accurate).
 # label_epsilon = 2.0
 # delta = 1e-5
+
+[serving]
+# Models for when a partner is silent, trained with the main one: for "every" set of partners; for
+# "masked" sets of two or more, in which no single partner's scores show; or the bank "alone".
+fallbacks = "every"
 """
 
 BANK_MANIFEST = """\
@@ -155,6 +160,16 @@ unit = "EUR"
 missing = [-1]
 minimum = 0
 label = "turnover ({column})"
+
+# How this party answers when the bank scores borrowers: `veilscore party serve manifest.toml`.
+[serving]
+listen = "127.0.0.1:7443"
+# Whether the bank is told which labelled features weighed most against a borrower.
+reasons = false
+# Whether to answer alone, where no other party's mask hides this one's points.
+alone = true
+# Most borrowers that may be asked about in a day; 0: no limit.
+borrowers_per_day = 0
 """
 
 

@@ -183,6 +183,8 @@ def bench_all(as_json: AsJson = False) -> None:
     from simulations.bench_horizontal import ROWS
     from simulations.bench_horizontal import bench_horizontal as horizontal
     from simulations.bench_label_noise import label_noise_draws
+    from simulations.bench_scoring import Mode, Setting
+    from simulations.bench_scoring import bench_scoring as scoring_desk
     from simulations.bench_split import bench_split as split
 
     runs: list[tuple[str, Any]] = [
@@ -193,6 +195,7 @@ def bench_all(as_json: AsJson = False) -> None:
         ("aggregation, 1,000,000 parameters x 10", lambda: aggregation(1_000_000, 10)),
         *((f"four banks: {row}", partial(horizontal, row)) for row in ROWS),
         ("split networks, five draws", lambda: split(5)),
+        *((f"scoring desk, {mode}", partial(scoring_desk, mode, Setting())) for mode in Mode),
     ]
     for name, run in runs:
         if not as_json:

@@ -56,7 +56,7 @@ class AnswerServer:
                 ("grpc.max_metadata_size", METADATA_BYTES),
                 ("grpc.absolute_max_metadata_size", METADATA_BYTES),
                 ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MS),
+                ("grpc.http2.min_ping_interval_without_data_ms", PING_MS),
             ],
             maximum_concurrent_rpcs=MOST_CALLS,
         )

@@ -140,6 +140,8 @@ def written_down(path: Path) -> Head | None:
         return Head(int(content["length"]), str(content["digest"]))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise InputError(f"{head}: can't be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{head}: is not the written-down end of a log; restore it together with {path.name}"

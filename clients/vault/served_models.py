@@ -53,6 +53,8 @@ def load_served_model(path: Path, signer: PartyPublicKey | None) -> ServedModel:
             f"{path}: there is no served model; `veilscore train` writes one for additive and "
             "blind models"
         ) from error
+    except OSError as error:
+        raise InputError(f"{path}: the served model can't be read ({error.strerror})") from error
     return read_signed_document(data, str(path), signer)
 
 

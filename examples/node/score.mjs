@@ -1,6 +1,6 @@
 // Asks a scoring desk for one borrower's score over mutual TLS, and prints it as JSON.
 //
-//   node score.mjs --address 127.0.0.1:7443 --ca callers-ca.pem \
+//   node score.mjs --address 127.0.0.1:8443 --ca callers-ca.pem \
 //     --certificate caller.pem --key caller.key --proto ../../federation/proto/scoring.proto \
 //     --borrower 0012345678 --features '{"loan_amount": 25000, "industry": "retail", "term": null}'
 //

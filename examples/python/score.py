@@ -1,6 +1,6 @@
 """Asks a scoring desk for one borrower's score over mutual TLS, and prints it as JSON.
 
-    python score.py --address 127.0.0.1:7443 --ca desk-ca.pem --certificate caller.pem \\
+    python score.py --address 127.0.0.1:8443 --ca desk-ca.pem --certificate caller.pem \\
         --key caller.key --borrower 0012345678 \\
         --features '{"loan_amount": 25000, "industry": "retail", "term": null}'
 

@@ -6,6 +6,7 @@ arrays of one; both give the same integers, since they add the same floats in th
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -84,7 +85,9 @@ class RowScorer:
         Raises:
             InputError: they are beyond what a part may have.
         """
-        points = round(self.log_odds(row) / LOG_ODDS_A_POINT)
+        log_odds = self.log_odds(row) / LOG_ODDS_A_POINT
+        # Finite weights can add up to infinity, which can't be rounded.
+        points = round(log_odds) if math.isfinite(log_odds) else MOST_POINTS + 1
         if not -MOST_POINTS <= points <= MOST_POINTS:
             raise InputError(f"partial scores must be finite and within ±{MOST_POINTS:,} points")
         return points

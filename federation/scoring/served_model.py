@@ -194,6 +194,7 @@ class ServedModel:
                 not set(variant.parties) <= set(self.pins)
                 or variant.parties != tuple(sorted(variant.parties))
                 or not all(map(math.isfinite, numbers))
+                or not variant.calibration.slope > 0  # or the riskiest would score best
                 or not used <= known
                 or variant.part.session != self.session
             ):

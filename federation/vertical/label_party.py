@@ -70,6 +70,8 @@ class TrainingResult:
             training.
         fallbacks: exchanges with the partners of each fallback, by its name.
         development: histograms of the borrowers of the fit, by what they are of.
+        alone_test_scores: log-odds of the test borrowers under the label party alone; None of a
+            split training.
     """
 
     settings: Training
@@ -81,6 +83,7 @@ class TrainingResult:
     variants: tuple[ServedVariant, ...] = ()
     fallbacks: Mapping[str, int] = field(default_factory=dict)
     development: Mapping[str, Development] = field(default_factory=dict)
+    alone_test_scores: Vector | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,9 @@ def label_party_session(
             seconds[f"fallbacks of '{settings.name}'"] = clock() - started - took
         started = clock()
     own.keep(prepared)
-    alone = own.alone(plan.trainings[0]).test_scores
+    alone = results[0].alone_test_scores
+    if alone is None:
+        alone = own.alone(plan.trainings[0]).test_scores
     seconds["label party alone"] = clock() - started
     return LabelSessionResult(
         aligned=len(parts),
@@ -254,6 +259,7 @@ def _train_over_bins(
         served,
         {variant.name: variant.rounds for variant in variants[1:-1]},
         main.development(plan.label_party, served[0].calibration),
+        variants[-1].test_scores,
     )
 
 

@@ -66,7 +66,7 @@ class RelayServer:
                 ("grpc.max_connection_idle_ms", IDLE_MS),
                 ("grpc.max_metadata_size", METADATA_BYTES),
                 ("grpc.absolute_max_metadata_size", METADATA_BYTES),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MS // 4),
+                ("grpc.http2.min_ping_interval_without_data_ms", PING_MS // 4),
             ],
         )
         # Without serialisers gRPC hands the bytes over as they are.

@@ -31,12 +31,13 @@ from server.desk.answers import Contributors, LoadedModel
 from server.desk.audit import AuditLog, AuditRow
 from server.desk.engine import ScoringEngine
 from server.desk.extra_services import Gateway, Handler, encrypted_of, policy_of
-from server.desk.failures import failure_of
+from server.desk.failures import Failure, failure_of, unexpected
 from server.desk.monitoring.exposition import registry_of
 from server.desk.monitoring.monitor import Monitor
 from server.desk.monitoring.serving import MetricsServer
 from server.desk.monitoring.settings import drift_settings
 from server.desk.partners import LinkPool, PartnerAddress, PartnerHooks, PartnerLinks
+from server.desk.refusal_pace import RefusalPace
 from server.desk.registry.directory import DirectoryNote, ModelDirectory
 from server.desk.registry.registry import Registry
 from server.desk.registry.settings import RegistrySettings, registry_settings
@@ -47,6 +48,7 @@ from server.desk.single_model import NoLinks
 
 LOG = logging.getLogger("veilscore.desk")
 WARM_SECONDS = 2.0
+ALERT_RECHECK_SECONDS = 2.0  # a stream of alerts ends when its caller is struck from the file
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,15 @@ async def open_desk(settings: DeskSettings, first_model: Path | None) -> AsyncIt
         )
         handlers = [
             Handler(SERVICE, service.handler()),
-            Handler(ALERT_SERVICE, alert_handlers(alerts, alert_check(gate, audit))),
+            Handler(
+                ALERT_SERVICE,
+                alert_handlers(
+                    alerts,
+                    alert_check(gate, audit),
+                    ALERT_RECHECK_SECONDS,
+                    alert_check(gate, audit, goes_on=True),
+                ),
+            ),
         ]
         encrypted = encrypted_of(settings, gate, audit, monitor.on_call)
         if encrypted is not None:
@@ -163,6 +173,14 @@ async def serve(settings: DeskSettings, first_model: Path | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # What a service manager sends to have settings read again; it must not end the desk.
+    loop.add_signal_handler(
+        signal.SIGHUP,
+        lambda: LOG.info(
+            "models, callers and certificates are read again whenever they change; other settings "
+            "at the next start"
+        ),
+    )
     async with open_desk(settings, first_model) as desk:
         sys.stdout.write(f"The desk serves {', '.join(desk.models)}.\n")
         if desk.rest:
@@ -177,21 +195,35 @@ async def serve(settings: DeskSettings, first_model: Path | None) -> None:
 
 
 def alert_check(
-    gate: Gate, audit: AuditLog
+    gate: Gate, audit: AuditLog, goes_on: bool = False
 ) -> Callable[[grpc.aio.ServicerContext[bytes, bytes], str], Awaitable[str]]:
-    """How alert handlers ask whether a caller has a role; each asking is a row of the audit."""
+    """How alert handlers ask whether a caller has a role; each asking is a row of the audit.
+
+    Args:
+        gate: says who may call.
+        audit: keeps the record.
+        goes_on: the call was admitted before, and counts no more; a row only if it is refused now.
+    """
+    ask, pace = gate.check if goes_on else gate.admit, RefusalPace()
 
     async def check(context: grpc.aio.ServicerContext[bytes, bytes], role: str) -> str:
         row = AuditRow(secrets.token_hex(16), f"Alerts/{role}")
+        failure: Failure | None = None
+        enter = not goes_on
         try:
-            row.caller = gate.admit(caller_certificate(context), Role(role)).name
+            row.caller = ask(caller_certificate(context), Role(role)).name
         except Refused as error:
             row.caller = error.caller
             failure = failure_of(error, row.request)
             row.status = failure.code.name
-            audit.enter(row)
+            enter = pace.counts(error, row)
+        if enter:
+            try:
+                audit.enter(row)
+            except Exception as error:  # what is not in the record is not answered
+                failure = unexpected(error, row.request)
+        if failure is not None:
             await failure.end(context)
-        audit.enter(row)
         return row.caller
 
     return check
@@ -275,3 +307,9 @@ def _seed(registry: Registry, source: RegistrySettings, path: Path) -> None:
     name = registry.seed(path.read_bytes(), by="veilscore serve", line=source.line)
     if name is not None:
         LOG.info("the registry was empty; '%s' is in production now", name)
+        return
+    LOG.info(
+        "the registry has models already, and %s is not added to it; `veilscore models add` and "
+        "`veilscore models promote` do that",
+        path,
+    )

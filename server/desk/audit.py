@@ -160,9 +160,16 @@ def _key(path: Path) -> bytes:
 
 def _read_key(path: Path) -> bytes:
     try:
-        key = path.read_bytes()
+        key, mode = path.read_bytes(), path.stat().st_mode & 0o777
     except OSError as error:
-        raise InputError(f"{path}: the key for borrowers' ids can't be read") from error
+        raise InputError(
+            f"{path}: the key for borrowers' ids can't be read ({error.strerror})"
+        ) from error
+    if mode & 0o077:
+        raise InputError(
+            f"{path}: may be read by others than its owner (mode {mode:o}), who could guess ids "
+            "of the audit record with it; chmod 600 it"
+        )
     if len(key) != KEY_BYTES:
         raise InputError(f"{path}: is no key; restore the file that the desk made")
     return key

@@ -55,13 +55,24 @@ def serve(
         Path | None,
         typer.Option(help="The bank's vault, for a new desk folder: its key asks the partners."),
     ] = None,
+    partner: Annotated[
+        list[str] | None,
+        typer.Option(help="For a new desk folder: NAME=HOST:PORT, where a partner answers."),
+    ] = None,
 ) -> None:
-    """Serve a trained model over gRPC with mutual TLS, until it is told to stop (SIGTERM)."""
+    """Serve a trained model over gRPC with mutual TLS, until it is told to stop (SIGTERM).
+
+    The first time, a folder for the desk is made: settings with comments, certificates, a caller.
+    """
     import asyncio
     import logging
+    import os
     from dataclasses import replace
 
     from federation.errors import InputError
+
+    # Or gRPC's core writes lines of its own beside our sentences, at every failed handshake too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     try:
         from server.desk.app import serve as serve_desk
@@ -85,12 +96,26 @@ def serve(
             raise InputError(
                 f"{desk}: holds no desk.toml; name a run's folder too, and one is made for it"
             )
-        for line in make_desk_folder(desk, first, vault):
+        for line in make_desk_folder(desk, first, vault, _addresses(partner or [])):
             sys.stdout.write(line + "\n")
     settings = read_settings(desk)
     if listen:
         settings = replace(settings, listen=check_address(listen, "--listen"))
     asyncio.run(serve_desk(settings, first))
+
+
+def _addresses(given: list[str]) -> dict[str, str]:
+    """Partners' addresses, as NAME=HOST:PORT."""
+    from federation.errors import InputError
+    from server.desk.settings import check_address
+
+    addresses: dict[str, str] = {}
+    for one in given:
+        name, equals, address = one.partition("=")
+        if not equals or not name or name in addresses:
+            raise InputError(f"--partner {one[:80]}: NAME=HOST:PORT is right, once a partner")
+        addresses[name] = check_address(address, f"--partner {name[:60]}")
+    return addresses
 
 
 @desk_app.command()

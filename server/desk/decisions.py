@@ -12,6 +12,9 @@ from server.desk.answers import GivenReason, ScoreAnswer
 Fact = int | Decimal | str | bool  # amounts in minor units and counts; shares; texts; flags
 
 
+POLICY = "policy"  # who says so, where a reason is a rule's and no party's
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a policy makes of a score.

@@ -6,13 +6,14 @@ import json
 import os
 import socket
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clients.vault import load_served_model, write_private
+from clients.vault.party_key_file import PARTY_KEY
 from federation.errors import InputError
 from server.desk.access.issue import Authority
-from server.desk.access.rules import CALLER_NAME, Role, read_access
+from server.desk.access.rules import CALLER_NAME, Role, parse_access, read_access
 from server.desk.server import TlsFiles
 from server.desk.settings import ACCESS_FILE, SETTINGS_FILE
 
@@ -21,18 +22,30 @@ FIRST_ROLES = (Role.SCORE, Role.EXPLAIN, Role.DECIDE)
 CALLERS = "callers"
 
 
-def make_desk_folder(folder: Path, served: Path, vault: Path | None) -> list[str]:
+def make_desk_folder(
+    folder: Path, served: Path, vault: Path | None, addresses: Mapping[str, str] | None = None
+) -> list[str]:
     """Make a desk's folder for a served model; returns what was made, a sentence each.
 
     Args:
         folder: of the desk.
         served: the model's file; whoever signed it is the one whose models the desk will serve.
         vault: the label party's, whose key the partners know; None writes a comment instead.
+        addresses: where partners answer, by name; the others are comments.
 
     Raises:
-        InputError: the model is damaged, or the folder can't be written.
+        InputError: the model is damaged, an address is of no partner of it, or the folder can't be
+            written.
     """
     model = load_served_model(served, None)
+    for party in addresses or {}:
+        if party not in model.main.parties:
+            raise InputError(
+                f"'{party[:60]}' is no partner of this model; it has: "
+                f"{', '.join(model.main.parties) or 'none'}"
+            )
+    if vault is not None and not (vault / PARTY_KEY).is_file():
+        raise InputError(f"--vault {vault}: holds no {PARTY_KEY}; the bank's own vault is right")
     signer = str(json.loads(served.read_bytes())["signer"])
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,7 +60,7 @@ def make_desk_folder(folder: Path, served: Path, vault: Path | None) -> list[str
     certificate, key = _caller_files(folder, FIRST_CALLER)
     authority.issue_caller(FIRST_CALLER, certificate, key)
     # Last, since a folder with settings counts as made.
-    settings = _settings(folder, signer, model.main.parties, vault)
+    settings = _settings(folder, signer, model.main.parties, vault, addresses or {})
     tomllib.loads(settings)
     write_private(folder / SETTINGS_FILE, settings.encode())
     return [
@@ -71,6 +84,8 @@ def add_caller(folder: Path, name: str, roles: Sequence[str]) -> list[str]:
             "64 at most"
         )
     known = [str(role) for role in Role]
+    if not roles:
+        raise InputError(f"--roles: must name one at least; choose from {', '.join(known)}")
     for role in roles:
         if role not in known:
             raise InputError(f"'{role[:40]}' is no role; choose from {', '.join(known)}")
@@ -84,9 +99,12 @@ def add_caller(folder: Path, name: str, roles: Sequence[str]) -> list[str]:
         )
     tls = folder / "tls"
     authority = Authority(tls / "callers-ca.pem", tls / "callers-ca.key")
-    authority.issue_caller(name, certificate, key)
     entry = f'\n[callers."{name}"]\ncertificate = "{name}"\nroles = {_toml_list(roles)}\n'
-    write_private(path, path.read_bytes() + entry.encode())
+    text = path.read_bytes() + entry.encode()
+    # A file that can't be read would keep a running desk from revoking anybody.
+    parse_access(text, path)
+    authority.issue_caller(name, certificate, key)
+    write_private(path, text)
     return [
         f"Made {certificate} and {key}, and entered '{name}' in {path}; a running desk takes it "
         "up by itself.",
@@ -102,12 +120,21 @@ def _toml_list(texts: Sequence[str]) -> str:
     return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
 
 
-def _settings(folder: Path, signer: str, parties: Sequence[str], vault: Path | None) -> str:
+def _settings(
+    folder: Path,
+    signer: str,
+    parties: Sequence[str],
+    vault: Path | None,
+    addresses: Mapping[str, str],
+) -> str:
     partners = ""
-    for place, party in enumerate(parties):
+    for party in parties:
+        if party in addresses:
+            partners += f'\n[partners."{party}"]\naddress = "{addresses[party]}"\n'
+            continue
         partners += (
             f'\n# [partners."{party}"]              # where its `veilscore party serve` answers\n'
-            f'# address = "partner.example:{9443 + place}"\n'
+            '# address = "partner.example:7443"\n'
             "# deadline_ms = 30\n"
         )
     vault_line = '# label_party_vault = "../parties/bank/vault"'

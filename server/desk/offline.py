@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from clients.vault import load_served_model, party_key
+from clients.vault.party_key_file import PARTY_KEY
 from federation.errors import InputError
 from federation.identity import PartyKey
 from federation.scoring import ServedModel
@@ -58,6 +59,10 @@ class OfflineScores:
         self.variants += [names[place] for place in answer.variant.tolist()]
         self.failed |= {party: str(reason) for party, reason in answer.absent.items()}
 
+    def nobody_was_asked(self) -> None:
+        """The partners are not silent: nothing says where they answer."""
+        self.failed = dict.fromkeys(self.failed, "not asked")
+
     def columns(self) -> dict[str, Any]:
         """As a table."""
         return {
@@ -96,6 +101,8 @@ def score_file(
     served = load_served_model(served_file(run, model), key.public if key else None)
     borrowers = read_borrowers(source, served.features, id_column)
     scores = asyncio.run(_score(served, settings, key, borrowers, on_progress))
+    if settings is None or key is None:
+        scores.nobody_was_asked()
     write_scores(output, scores.columns())
     return served, scores
 
@@ -137,9 +144,11 @@ async def _score(
 def _key(settings: DeskSettings | None) -> PartyKey | None:
     if settings is None or settings.label_party_vault is None:
         return None
-    if not settings.label_party_vault.is_dir():
+    # Reading a key that is not there would make one, which no partner has pinned.
+    if not (settings.label_party_vault / PARTY_KEY).is_file():
         raise InputError(
             f"{settings.folder / SETTINGS_FILE}: [desk] label_party_vault names "
-            f"{settings.label_party_vault}, which is no folder; the bank's own vault is right"
+            f"{settings.label_party_vault}, which holds no {PARTY_KEY}; the bank's own vault is "
+            "right"
         )
     return party_key(settings.label_party_vault)

@@ -63,4 +63,7 @@ def score(
             count = by_variant[variant.name]
             sys.stdout.write(f"  {count:,} by '{variant.name}' ({whom}{auc})\n")
     for party, reason in scores.failed.items():
-        sys.stdout.write(f"  {party} did not answer for some or all of them: {reason}\n")
+        if reason == "not asked":
+            sys.stdout.write(f"  {party} was not asked: --desk says where partners answer\n")
+        else:
+            sys.stdout.write(f"  {party} did not answer for some or all of them: {reason}\n")

@@ -6,6 +6,7 @@ mean the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from federation.scoring.row_rules import GivenColumn
 ID_COLUMNS = ("id", "borrower", "borrower_id")
 MISSING_TEXTS = ("", "nan", "NaN", "null", "NULL", "<NA>")
 SUFFIXES = (".csv", ".parquet")
+_COUNTS = re.compile(r"Expected ([0-9]+) columns, got ([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,13 @@ def _read(path: Path) -> pa.Table:
                 column_types=texts, strings_can_be_null=False, check_utf8=True
             ),
         )
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"{path}: can't be read as {path.suffix[1:]} ({reason})") from error
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror or 'no such format'})") from None
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        # What Arrow says ends in the row itself, with its id and values: only the counts are told.
+        counts = _COUNTS.search(str(error))
+        reason = f"; a row has {counts[2]} columns, the header {counts[1]}" if counts else ""
+        raise InputError(f"{path}: can't be read as {path.suffix[1:]}{reason}") from None
 
 
 def _texts(table: pa.Table, name: str) -> list[str | None]:

@@ -14,7 +14,7 @@ from federation.proto.scoring_pb2 import (
     ScoreReply,
 )
 from server.desk.answers import Absence, BatchAnswer, GivenReason, LoadedModel, ScoreAnswer
-from server.desk.decisions import Decision
+from server.desk.decisions import POLICY, Decision
 
 _REASONS = {
     Absence.NOT_KNOWN_THERE: MissingParty.NOT_KNOWN_THERE,
@@ -155,6 +155,8 @@ def _reasons(given: Sequence[GivenReason], label_party: str) -> list[Reason]:
 
 def _sentence(reason: GivenReason, label_party: str) -> str:
     """What a borrower is told; a rule of the policy, which has no label, speaks for itself."""
+    if reason.party == POLICY:
+        return f"The lending policy's rule {reason.label} applies."
     known = "the bank" if reason.party == label_party else reason.party
     label = reason.label[:1].upper() + reason.label[1:]
     return f"{label}, as known to {known}, is less favourable than that of the average borrower."

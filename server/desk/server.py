@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class TlsFiles:
         is renewed without a restart.
 
         Raises:
-            InputError: a file is missing.
+            InputError: a file is missing, or they do not fit together.
         """
         stamp = self._stamp()
         first = self._read()
@@ -83,9 +84,26 @@ class TlsFiles:
     def _read(self) -> grpc.ServerCertificateConfiguration:
         try:
             pair = (self.key.read_bytes(), self.certificate.read_bytes())
-            return grpc.ssl_server_certificate_configuration([pair], self.callers.read_bytes())
+            callers = self.callers.read_bytes()
+            self._check()
+        except ssl.SSLError as error:  # an OSError too
+            raise InputError(
+                f"the desk can't use the TLS files beside {self.certificate}: a certificate, its "
+                f"own key without a password ({self.key.name}), and certificates that callers are "
+                f"known by ({self.callers.name}) are needed, all PEM"
+            ) from error
         except OSError as error:
             raise InputError(f"{error.filename}: the desk needs this file for TLS") from error
+        return grpc.ssl_server_certificate_configuration([pair], callers)
+
+    def _check(self) -> None:
+        """Whether they fit together, which gRPC says in its own log only."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # An empty password is asked for of nobody: a key that has one is refused.
+        context.load_cert_chain(self.certificate, self.key, password="")  # nosec B106
+        context.load_verify_locations(self.callers)
+        if self.key.stat().st_mode & 0o007:
+            LOG.warning("%s may be read by everybody on this machine; chmod 600 it", self.key)
 
     def _stamp(self) -> tuple[int, ...]:
         try:
@@ -130,7 +148,7 @@ class DeskServer:
                 ("grpc.max_allowed_incoming_connections", connections),
                 ("grpc.max_connection_idle_ms", IDLE_MS),
                 ("grpc.keepalive_time_ms", 4 * PING_MS),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MS),
+                ("grpc.http2.min_ping_interval_without_data_ms", PING_MS),
                 ("grpc.max_metadata_size", METADATA_BYTES),
                 ("grpc.absolute_max_metadata_size", METADATA_BYTES),
             ],

@@ -51,6 +51,7 @@ from server.desk.requests import (
 SERVICE = DESCRIPTOR.services_by_name["ScoringService"].full_name
 BATCHES_AHEAD = 3  # of one stream, read while an earlier one is still answered
 BATCHES_AT_ONCE = 8  # of all streams
+CHECK_SECONDS = 1.0  # between two looks whether the caller of an idle stream may still call
 REASONS_OF_A_DECISION = 8
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -137,15 +138,12 @@ class ScoringService:
         """The reply, or how the call fails; either way it is in the audit record."""
         row = call.row
         outcome: bytes | Failure
-        enter = True
         try:
             caller = self._gate.admit(call.certificate, *call.roles)
             row.caller = caller.name
             outcome = await work(data, call, caller)
         except Refused as error:
-            row.caller = error.caller
-            outcome = failure_of(error, row.request)
-            enter = self._pace.counts(error, row)
+            return self._refused(error, call)
         except asyncio.CancelledError:
             row.status = grpc.StatusCode.CANCELLED.name
             self._end(call)
@@ -154,13 +152,24 @@ class ScoringService:
             outcome = failure_of(error, row.request, call.field_prefix)
         if isinstance(outcome, Failure):
             row.status = outcome.code.name
-        if not enter:
-            self._told(call)
-            return outcome
         try:
             self._end(call)
         except Exception as error:  # what is not in the record is not answered
             return unexpected(error, row.request)
+        return outcome
+
+    def _refused(self, error: Refused, call: _Call) -> Failure:
+        """How a stream ends whose caller may not call, or no longer; entered like any call."""
+        row = call.row
+        outcome = failure_of(error, row.request)
+        row.caller, row.status = error.caller, outcome.code.name
+        if not self._pace.counts(error, row):
+            self._told(call)
+            return outcome
+        try:
+            self._end(call)
+        except Exception as broken:
+            return unexpected(broken, row.request)
         return outcome
 
     def _end(self, call: _Call) -> None:
@@ -232,29 +241,45 @@ class ScoringService:
     ) -> AsyncIterator[bytes]:
         context.set_compression(grpc.Compression.Gzip)
         certificate = caller_certificate(context)
-        ahead: asyncio.Queue[asyncio.Task[bytes | Failure] | None] = asyncio.Queue(BATCHES_AHEAD)
+        ahead: asyncio.Queue[asyncio.Task[bytes | Failure] | None] = asyncio.Queue()
+        room = asyncio.Semaphore(BATCHES_AHEAD)
         started: set[asyncio.Task[bytes | Failure]] = set()
 
         async def read() -> None:
             try:
                 async for data in requests:
-                    row = AuditRow(secrets.token_hex(16), "ScoreBatch")
-                    call = _Call(row, certificate, context.time_remaining(), (Role.SCORE,))
-                    task = asyncio.create_task(self._attempt(data, call, self._batch))
+                    task = asyncio.create_task(self._attempt(data, called(), self._batch))
                     started.add(task)
                     task.add_done_callback(started.discard)
-                    await ahead.put(task)
+                    ahead.put_nowait(task)
+                    await room.acquire()
             finally:  # also where the caller's stream broke off
-                await ahead.put(None)
+                ahead.put_nowait(None)
+
+        def called() -> _Call:
+            row = AuditRow(secrets.token_hex(16), "ScoreBatch")
+            return _Call(row, certificate, context.time_remaining(), (Role.SCORE,))
 
         try:
             self._gate.admit(certificate, Role.SCORE)
         except Refused as error:
-            await failure_of(error, "").end(context)
+            await self._refused(error, called()).end(context)
         reader = asyncio.create_task(read())
         failed: Failure | None = None
         try:
-            while (task := await ahead.get()) is not None:
+            while failed is None:
+                try:
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        task = await ahead.get()
+                except TimeoutError:
+                    try:
+                        self._gate.check(certificate, Role.SCORE)
+                    except Refused as error:
+                        failed = self._refused(error, called())
+                    continue
+                if task is None:
+                    break
+                room.release()
                 outcome = await task
                 if isinstance(outcome, Failure):
                     failed = outcome

@@ -23,7 +23,7 @@ _DESK_KEYS = (
     *("listen", "rest_listen", "metrics_listen", "deadline_ms", "batch_deadline_ms"),
     *("label_party_vault", "connections", "drain_seconds"),
 )
-_OTHERS = ("registry", "policy", "encrypted", "audit", "alerts", "monitoring", "gateway")
+_OTHERS = ("registry", "policy", "encrypted", "audit", "alerts", "monitoring")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 
@@ -115,7 +115,7 @@ def read_settings(folder: Path) -> DeskSettings:
         deadline=_number(desk, "deadline_ms", 50.0, 60_000, where) / 1000,
         batch_deadline=_number(desk, "batch_deadline_ms", 5_000.0, 600_000, where) / 1000,
         label_party_vault=folder / vault if vault else None,
-        connections=int(_number(desk, "connections", 256, 100_000, where)),
+        connections=_whole(desk, "connections", 256, 100_000, where),
         drain_seconds=_number(desk, "drain_seconds", 10.0, 600, where),
         partners={
             name: _partner(values, f"{path}: [partners.{name}]")
@@ -179,6 +179,13 @@ def _address(values: Mapping[str, Any], key: str, default: str, where: str) -> s
     if not isinstance(value, str):
         raise InputError(f"{where}: '{key}' must be HOST:PORT, such as 127.0.0.1:8443")
     return check_address(value, f"{where}: '{key}'")
+
+
+def _whole(values: Mapping[str, Any], key: str, default: int, at_most: int, where: str) -> int:
+    value = values.get(key, default)
+    if type(value) is not int or not 0 < value <= at_most:
+        raise InputError(f"{where}: '{key}' must be a whole number from 1 to {at_most:,}")
+    return value
 
 
 def _number(

@@ -1,22 +1,10 @@
-"""What several files of tests share: a PostgreSQL server, and a trained federation of three."""
+"""A trained federation that several files of tests look at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.clients.postgres_server import PostgresServer, binaries, postgres_server
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running server; `.ci/run` sees to it that PostgreSQL is installed."""
-    if binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

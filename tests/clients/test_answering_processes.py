@@ -25,10 +25,6 @@ from federation.scoring import variant_name
 from federation.scoring.contribution import combine
 from tests.clients.answering_sides import Bank, offline_points, variant_of
 
-PROGRAM = (
-    "from clients.party_cli import party_app; import veilscore; "
-    "veilscore.app.add_typer(party_app, name='party'); veilscore.main()"
-)
 PARTIES = ("platform", "telecom")
 
 
@@ -49,7 +45,7 @@ def arguments(federation: Path, party: str, *more: str) -> list[str]:
 def command(words: list[str]) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words],
+        [sys.executable, "-m", "veilscore", *words],
         capture_output=True,
         text=True,
         timeout=60,
@@ -62,7 +58,7 @@ def served(federation: Path, party: str) -> Iterator[tuple[subprocess.Popen[str]
     """A partner's process, and the address that it prints."""
     words = arguments(federation, party, "--listen", "127.0.0.1:0")
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *words],
+        [sys.executable, "-m", "veilscore", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -136,16 +132,17 @@ def test_bad_input_is_one_sentence(federation: Path) -> None:
         port = taken.getsockname()[1]
         sentence = refusal(federation, "platform", "--listen", f"127.0.0.1:{port}")
         assert f"can't listen on '127.0.0.1:{port}'" in sentence
-    assert "host and port are right" in refusal(federation, "platform", "--listen", "7443")
 
 
-def job_refused(federation: Path, party: str = "platform", run: str = "r1") -> str:
+def job_refused(
+    federation: Path, party: str = "platform", run: str = "r1", listen: str | None = None
+) -> str:
     """The sentence with which a job is refused before any table is read."""
     from clients.answering.app import answer_job
 
     folder = federation.parent
     with pytest.raises(InputError) as caught:
-        answer_job(folder / party / "manifest.toml", federation, [folder / "runs" / run])
+        answer_job(folder / party / "manifest.toml", federation, [folder / "runs" / run], listen)
     return str(caught.value)
 
 
@@ -155,6 +152,7 @@ def test_what_can_not_be_served_is_refused(federation: Path) -> None:
     parts = folder / "runs" / "r1" / "platform"
     assert "there is no such folder" in job_refused(federation, run="r2")
     assert "the label party asks" in job_refused(federation, "bank")
+    assert "host and port are right" in job_refused(federation, listen="7443")
     kept = (parts / "model-exact.json").read_text()
     other = (folder / "runs/r1/telecom/model-exact.json").read_text()
     (parts / "model-exact.json").write_text(other)

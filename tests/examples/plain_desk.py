@@ -30,24 +30,29 @@ class PlainDesk:
 
     Attributes:
         asked: the requests, in order.
-        stall: from when to when (time.monotonic) no answer is given.
+        stall_at: the request, counted from 1, from which on no answer is given for a while.
+        stall_seconds: how long.
         fail: statuses that the next calls end with, used up one by one.
+        ending: set when the desk ends; nobody stalls any longer.
     """
 
     asked: list[Any] = field(default_factory=list)
-    stall: tuple[float, float] = (0.0, 0.0)
+    stall_at: int = 0
+    stall_seconds: float = 0.0
     fail: list[grpc.StatusCode] = field(default_factory=list)
+    ending: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _stalled_until: float = 0.0
 
     def _enter(self, request: Any, context: grpc.ServicerContext) -> None:
         with self.lock:
             self.asked.append(request)
             status = self.fail.pop(0) if self.fail else None
+            if len(self.asked) == self.stall_at:
+                self._stalled_until = time.monotonic() + self.stall_seconds
         if status is not None:
             context.abort(status, "told to fail")
-        begin, end = self.stall
-        if begin <= time.monotonic() < end:
-            time.sleep(end - time.monotonic())
+        self.ending.wait(self._stalled_until - time.monotonic())
 
     def score(self, request: pb.ScoreRequest, context: grpc.ServicerContext) -> pb.ScoreReply:
         """500 plus 'age'; a request without it is refused with the field's name."""
@@ -181,4 +186,5 @@ def plain_desk(certificates: Certificates) -> Iterator[tuple[PlainDesk, str]]:
         try:
             yield desk, f"127.0.0.1:{port}"
         finally:
+            desk.ending.set()
             server.stop(0).wait()

@@ -13,7 +13,6 @@ from simulations.bench_scoring_desk import CALLER_FILES, RunningDesk, running_de
 from simulations.bench_scoring_federation import Trained
 from simulations.bench_scoring_local import pooled_model
 from simulations.bench_scoring_offline import Offline
-from tests.simulations.made_federation import made_federation
 
 SECONDS = 20.0
 
@@ -35,9 +34,9 @@ class ServedDesk:
 
 
 @contextmanager
-def served_desk(folder: Path) -> Iterator[ServedDesk]:
-    """A running desk."""
-    trained, offline = pooled_model(made_federation(folder / "federation"))
+def served_desk(federation: Trained, folder: Path) -> Iterator[ServedDesk]:
+    """A running desk with the pooled model of a federation; its files go into the folder."""
+    trained, offline = pooled_model(federation)
     with running_desk(trained, {}, folder) as desk:
         yield ServedDesk(desk, trained, offline, folder)
 

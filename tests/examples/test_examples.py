@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,20 +15,13 @@ from google.protobuf import json_format, message_factory
 
 from federation.proto import scoring_pb2 as pb
 from simulations.bench_scoring_desk import CALLER_FILES
-from tests.examples.served_desk import ServedDesk, rest_gateway, served_desk
+from tests.examples.served_desk import ServedDesk, rest_gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SECONDS = 120
 # What npm says where there is no way to its registry.
 NO_NETWORK = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedDesk]:
-    """A running desk."""
-    with served_desk(tmp_path_factory.mktemp("served")) as desk:
-        yield desk
 
 
 PLACE = 5  # of the borrower who is asked about
@@ -78,7 +70,8 @@ def node_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("Node.js is not installed")
     folder = tmp_path_factory.mktemp("node") / "example"
     shutil.copytree(EXAMPLES / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+    quick = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    done = run([npm, "ci", *quick], folder)
     if done.returncode and NO_NETWORK.search(done.stderr):
         pytest.skip("npm's registry can't be reached")
     assert done.returncode == 0, done.stderr

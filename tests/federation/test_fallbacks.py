@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from federation.privacy.events import Exact, GaussianRelease
 from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import Envelope
 from federation.scoring import default_probability, to_points
-from federation.session.in_process import run_in_process
 from federation.session.wire import unpack_array
 from federation.split.settings import SplitSettings
 from federation.vertical import SessionPlan
@@ -39,22 +39,33 @@ from tests.federation.test_vertical_session import (
 )
 
 NOISY = AdditiveSettings(
-    name="noisy", bins=8, label_epsilon=2.0, ridge=30.0, noisy_rounds=3, label_delta=1e-5
+    name="noisy", bins=4, label_epsilon=2.0, ridge=30.0, noisy_rounds=3, label_delta=1e-5
 )
 
 
+COARSE = AdditiveSettings(bins=3)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What went in, what came out, and what was entered as released."""
+
+    tables: dict[str, Table]
+    results: dict[str, Any]
+    spent: list[Expenditure]
+
+
 @pytest.fixture(scope="module")
-def two_partners() -> tuple[dict[str, Table], dict[str, Any]]:
+def two_partners() -> Session:
     """A session that several tests look at."""
     tables = population(6000, PARTNERS[:2])
-    return tables, run(tables)
+    spent: list[Expenditure] = []
+    return Session(tables, run(tables, on_release=spent.append), spent)
 
 
-def test_a_fallback_is_the_plain_fit_over_its_parties(
-    two_partners: tuple[dict[str, Table], dict[str, Any]],
-) -> None:
+def test_a_fallback_is_the_plain_fit_over_its_parties(two_partners: Session) -> None:
     """The bank and one of two partners, at the strengths that the main training chose."""
-    tables, results = two_partners
+    tables, results = two_partners.tables, two_partners.results
     bank = results["bank"]
     trained = bank.trainings[0]
     ids, label = tables["bank"].identifiers, tables["bank"].label
@@ -79,11 +90,9 @@ def test_a_fallback_is_the_plain_fit_over_its_parties(
         assert_same_model(results, plain, federated)
 
 
-def test_the_variants_of_a_model_stand_in_order_and_are_measured(
-    two_partners: tuple[dict[str, Table], dict[str, Any]],
-) -> None:
+def test_the_variants_of_a_model_stand_in_order_and_are_measured(two_partners: Session) -> None:
     """All partners, each alone, the bank alone; AUC in points is AUC in log-odds, nearly."""
-    tables, results = two_partners
+    tables, results = two_partners.tables, two_partners.results
     bank = results["bank"]
     trained = bank.trainings[0]
     a, b = sorted(PARTNERS[:2])
@@ -126,8 +135,7 @@ def test_label_noise_is_drawn_once_for_the_training_and_its_fallbacks(
 
     monkeypatch.setattr(LabelNoise, "draw", counted)
     spent: list[Expenditure] = []
-    tables = population(6000, PARTNERS[:2])
-    results = run_in_process(machines_for(tables, [NOISY], on_release=spent.append))
+    results = run(population(400, PARTNERS[:2]), [NOISY], on_release=spent.append)
     assert [type(one.event) for one in spent] == [GaussianRelease]
     assert len(drawn) == 3
     trained = results["bank"].trainings[0]
@@ -135,11 +143,9 @@ def test_label_noise_is_drawn_once_for_the_training_and_its_fallbacks(
     assert set(trained.fallbacks.values()) == {NOISY.noisy_rounds}
 
 
-def test_every_fit_with_exact_sums_is_entered() -> None:
+def test_every_fit_with_exact_sums_is_entered(two_partners: Session) -> None:
     """The training and both fallbacks, by name."""
-    spent: list[Expenditure] = []
-    tables = population(5400, PARTNERS[:2])
-    run_in_process(machines_for(tables, on_release=spent.append))
+    spent = two_partners.spent
     assert [type(one.event) for one in spent] == [Exact] * 3
     assert "'exact~platform'" in spent[1].what
     assert "to platform" in spent[1].what
@@ -155,8 +161,8 @@ def test_partial_scores_of_two_of_three_stay_masked() -> None:
             seen.setdefault(envelope.sender, []).append(bytes(body.values))
         return envelope
 
-    tables = population(5400, PARTNERS)
-    results = tampered(machines_for(tables, fallbacks=Fallbacks.MASKED), watch)
+    tables = population(400, PARTNERS)
+    results = tampered(machines_for(tables, [COARSE], fallbacks=Fallbacks.MASKED), watch)
     trained = results["bank"].trainings[0]
     assert all(len(v.parties) != 1 for v in trained.variants)
     test = [tables["bank"].identifiers[row] for row in results["bank"].test_rows]
@@ -182,7 +188,7 @@ def machines_plan(tables: dict[str, Table]) -> SessionPlan:
 
 def test_a_bank_with_one_partner_falls_back_on_itself() -> None:
     """No further exchange."""
-    results = run(population(5400, PARTNERS[:1]))
+    results = run(population(400, PARTNERS[:1]), [COARSE])
     trained = results["bank"].trainings[0]
     assert [v.parties for v in trained.variants] == [("platform",), ()]
     assert not trained.fallbacks

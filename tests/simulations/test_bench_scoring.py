@@ -17,32 +17,30 @@ import pytest
 
 from federation.errors import InputError
 from federation.proto import scoring_pb2 as pb
+from simulations import bench_scoring
+from simulations import bench_scoring_desk as desk_processes
 from simulations import bench_scoring_processes as processes
 from simulations.bench_scoring import Bench, Setting, _killed, _silent
 from simulations.bench_scoring_batches import stream_batches
 from simulations.bench_scoring_comparison import Comparison
 from simulations.bench_scoring_desk import running_desk, running_partners
 from simulations.bench_scoring_federation import PARTNERS, Trained
-from simulations.bench_scoring_local import pooled_model
 from simulations.bench_scoring_offline import Offline, offline_scores
 from simulations.bench_scoring_processes import Service, ended_in_order, service
 from simulations.bench_scoring_soak import MemoryWatch, soak
-from tests.simulations.made_federation import made_federation
+from simulations.open_loop import open_loop
+from tests.examples.served_desk import ServedDesk
 
 READY = re.compile(r"answers on (127\.0\.0\.1:\d+)")
-SHORT = Setting(seconds=1.5, batch_scores=1000)
+SHORT = Setting(seconds=0.75, batch_scores=1000)
+RATE = 80.0
+GENEROUS_MS = 500  # a deadline that a busy machine keeps, too
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A federation with drawn weights."""
-    return made_federation(tmp_path_factory.mktemp("federation") / "made")
-
-
-@pytest.fixture(scope="module")
-def offline(trained: Trained) -> Offline:
+def offline(made_trained: Trained) -> Offline:
     """What its desk must answer."""
-    return offline_scores(trained)
+    return offline_scores(made_trained)
 
 
 @pytest.fixture
@@ -98,12 +96,19 @@ def test_being_asked_to_end_unwinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plain_python")
-def test_growing_memory_is_noticed(tmp_path: Path) -> None:
+def test_growing_memory_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that takes a megabyte at a time and keeps it."""
-    grows = "kept = []\nfor _ in range(500): kept.append(bytes(2**20)); time.sleep(0.01)"
-    code = [answering("")[0] + "\n" + grows.replace("bytes(2**20)", "b'x' * 2**20")]
-    with service("x", code, tmp_path, READY) as one:
-        figures = soak(one, lambda: time.sleep(1.6) or {"answered": 1})  # type: ignore[func-returns-value]
+    monkeypatch.setattr("simulations.bench_scoring_soak.FIRST_SECONDS", 0.01)
+    grows = "kept = []\nfor _ in range(500): kept.append(b'x' * 2**20); time.sleep(0.005)"
+    with service("x", [answering("")[0] + "\n" + grows], tmp_path, READY) as one:
+        least = one.resident_mb() + 60
+
+        def load() -> dict[str, int]:
+            while one.resident_mb() < least:
+                time.sleep(0.01)
+            return {"answered": 1}
+
+        figures = soak(one, load)
     assert figures["answered"] == 1
     assert figures["memory_growth_mb"] > 10
 
@@ -173,16 +178,23 @@ def test_a_score_that_is_one_off_is_noticed(offline: Offline) -> None:
 
 @pytest.fixture(scope="module")
 def federated(
-    trained: Trained, offline: Offline, tmp_path_factory: pytest.TempPathFactory
+    made_trained: Trained, offline: Offline, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Bench, dict[str, Service]]]:
     """A desk and two partners, each a process."""
     folder = tmp_path_factory.mktemp("running")
     with ExitStack() as stack:
-        partners = stack.enter_context(running_partners(trained, folder))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(desk_processes, "DEADLINE_MS", GENEROUS_MS)
+        partners = stack.enter_context(running_partners(made_trained, folder))
         addresses = {name: partner.address for name, partner in partners.items()}
-        desk = stack.enter_context(running_desk(trained, addresses, folder))
-        bench = Bench(desk, offline, SHORT, 40.0, Comparison())
-        yield bench, dict(partners)
+        desk = stack.enter_context(running_desk(made_trained, addresses, folder))
+        yield Bench(desk, offline, SHORT, RATE, Comparison()), dict(partners)
+
+
+@pytest.fixture
+def generator_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load comes from this process, which starts at once; the desk and partners are others."""
+    monkeypatch.setattr(bench_scoring, "open_loop_apart", open_loop)
 
 
 def test_online_equals_offline_under_load_and_in_batches(
@@ -198,6 +210,7 @@ def test_online_equals_offline_under_load_and_in_batches(
     assert bench.comparison == Comparison(compared=1060)
 
 
+@pytest.mark.usefixtures("generator_here")
 def test_a_silent_partner_loses_no_request(federated: tuple[Bench, dict[str, Service]]) -> None:
     """All are answered, by a variant without it, and say so."""
     bench, partners = federated
@@ -209,6 +222,7 @@ def test_a_silent_partner_loses_no_request(federated: tuple[Bench, dict[str, Ser
     assert bench.comparison == Comparison(compared=60)
 
 
+@pytest.mark.usefixtures("generator_here")
 def test_a_killed_partner_loses_no_request(federated: tuple[Bench, dict[str, Service]]) -> None:
     """Its process dies by force in the middle of the load."""
     bench, partners = federated
@@ -221,15 +235,14 @@ def test_a_killed_partner_loses_no_request(federated: tuple[Bench, dict[str, Ser
     assert threading.active_count() < 20
 
 
-def test_a_desk_without_partners_answers_alike(trained: Trained, tmp_path: Path) -> None:
+def test_a_desk_without_partners_answers_alike(served: ServedDesk) -> None:
     """The pooled model, all features in every request."""
-    pooled, offline = pooled_model(trained)
+    offline = served.offline
     assert len(offline.served.features) == 23
-    with running_desk(pooled, {}, tmp_path) as desk:
-        order = np.arange(100)
-        recording = stream_batches(desk.target, [offline.batch(0, order)])
-        with desk.client() as client:
-            score = client.score(offline.borrowers[5], offline.features(5))
+    order = np.arange(100)
+    recording = stream_batches(served.desk.target, [offline.batch(0, order)])
+    with served.desk.client() as client:
+        score = client.score(offline.borrowers[5], offline.features(5))
     assert recording.error == ""
     assert recording.scores.tolist() == offline.scores["exact"][order].tolist()
     assert (score.score, score.degraded) == (int(offline.scores["exact"][5]), False)

@@ -28,7 +28,7 @@ from simulations.open_loop_recording import percentiles
 from tests.examples.desk_certificates import Certificates, make_certificates
 from tests.examples.plain_desk import PlainDesk, plain_desk
 
-LIGHT = Load(rate=200, seconds=0.5, channels=2, warm=2)
+LIGHT = Load(rate=400, seconds=0.25, channels=2, call_seconds=10.0, warm=2)
 AGES = (0, 20, 40)
 
 
@@ -72,9 +72,8 @@ def test_every_request_is_recorded_in_its_place(running: tuple[PlainDesk, Target
 def test_a_stalled_desk_cannot_hide_its_stall(running: tuple[PlainDesk, Target]) -> None:
     """Requests due during a stall of 0.4 s count from when they were due."""
     desk, target = running
-    load = replace(LIGHT, rate=100, seconds=1.0, arrivals=Arrivals.CONSTANT, warm=1)
-    begin = time.monotonic() + 0.4
-    desk.stall = (begin, begin + 0.4)
+    load = replace(LIGHT, rate=100, seconds=0.6, arrivals=Arrivals.CONSTANT, warm=0)
+    desk.stall_at, desk.stall_seconds = 10, 0.4
     recording = open_loop(target, load, requests())
     # About 40 requests were due in the stall; a closed loop would have seen a few slow ones.
     assert (recording.latency > 0.1).sum() >= 20
@@ -94,7 +93,7 @@ def test_errors_are_counted_by_their_status(running: tuple[PlainDesk, Target]) -
 def test_a_call_ends_at_its_deadline(running: tuple[PlainDesk, Target]) -> None:
     """A desk that never answers ends no later than the calls' own deadline."""
     desk, target = running
-    desk.stall = (0.0, time.monotonic() + 2.0)
+    desk.stall_at, desk.stall_seconds = 1, 60.0
     load = replace(LIGHT, rate=20, seconds=0.2, call_seconds=0.1, warm=0)
     recording = open_loop(target, load, requests())
     assert recording.errors() == {"DEADLINE_EXCEEDED": 4}

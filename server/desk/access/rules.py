@@ -84,10 +84,24 @@ def read_access(path: Path) -> AccessRules:
         InputError: says what is wrong and what would be right.
     """
     try:
-        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return parse_access(path.read_bytes(), path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; it says who may call the desk") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: the access file can't be read ({error.strerror})") from None
+
+
+def parse_access(data: bytes, path: Path) -> AccessRules:
+    """What stands in an access file; `path`, for errors.
+
+    Raises:
+        InputError: as `read_access`.
+    """
+    try:
+        content = tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the access file is not readable TOML, for no UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path}: the access file is not readable TOML: {error}") from None
     callers = content.pop("callers", {})
     if content or not isinstance(callers, dict):

@@ -62,13 +62,19 @@ class AlertHandlers:
         authorise: given the call and a role, returns the caller's name, or ends the call
             (`context.abort`) where the caller may not.
         recheck_seconds: after which a stream's caller is asked about again.
+        still: as `authorise`, of a caller whose stream goes on; without it, `authorise` itself.
     """
 
     def __init__(
-        self, desk: AlertDesk, authorise: Authorise, recheck_seconds: float = RECHECK_SECONDS
+        self,
+        desk: AlertDesk,
+        authorise: Authorise,
+        recheck_seconds: float = RECHECK_SECONDS,
+        still: Authorise | None = None,
     ) -> None:
         self._desk = desk
         self._authorise = authorise
+        self._still = still or authorise
         self._recheck_seconds = recheck_seconds
         self._streams: Counter[str] = Counter()
         self._paces: dict[str, Pace] = {}
@@ -89,10 +95,20 @@ class AlertHandlers:
             now = asyncio.get_running_loop().time
             checked_at = now()
             try:
-                while (item := await pending.get()) is not None:
-                    if now() - checked_at > self._recheck_seconds:
-                        await self._authorise(context, REPORTER_ROLE)
+                while True:
+                    item: _Pending | _End | None = None
+                    due = checked_at + self._recheck_seconds
+                    # A stream that says nothing ends too where its caller may no longer report.
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(due):
+                            item = await pending.get()
+                            if item is None:
+                                break
+                    if now() >= due:
+                        await self._still(context, REPORTER_ROLE)
                         checked_at = now()
+                    if item is None:
+                        continue
                     if isinstance(item, _End):
                         await context.abort(item.code, item.sentence)
                         return
@@ -163,6 +179,8 @@ class AlertHandlers:
             end = _End(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except InputError as error:
             end = _End(grpc.StatusCode.UNAVAILABLE, str(error))
+        except grpc.aio.AbortError:
+            return  # the call was ended here, and nobody waits any more
         except Exception:
             # Whatever it is, the one who waits for the end must hear of it.
             log.exception("a stream of alerts could not be read")
@@ -193,14 +211,17 @@ class AlertHandlers:
 
 
 def alert_handlers(
-    desk: AlertDesk, authorise: Authorise, recheck_seconds: float = RECHECK_SECONDS
+    desk: AlertDesk,
+    authorise: Authorise,
+    recheck_seconds: float = RECHECK_SECONDS,
+    still: Authorise | None = None,
 ) -> grpc.GenericRpcHandler:
     """What a grpc.aio server is given: `server.add_generic_rpc_handlers((alert_handlers(…),))`.
 
     Report asks `authorise` for the role 'alerts', List and Resolve for 'admin': a partner that
     reports must not read what others reported.
     """
-    methods = AlertHandlers(desk, authorise, recheck_seconds)
+    methods = AlertHandlers(desk, authorise, recheck_seconds, still)
     # Without serialisers gRPC hands the bytes over as they are, so that their length is checked.
     handlers: dict[str, Any] = {
         "Report": grpc.stream_stream_rpc_method_handler(methods.report),

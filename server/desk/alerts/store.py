@@ -96,6 +96,7 @@ class AlertStore:
         """
         query = sa.select(alerts)
         if borrower is not None:
+            _check_sought("borrower", borrower)
             query = query.where(
                 sa.or_(alerts.c.borrower_key == borrower, alerts.c.borrower == borrower)
             )
@@ -114,6 +115,8 @@ class AlertStore:
             NoSuchAlert: there is none.
         """
         check_text("resolution", resolution, 1, MOST_RESOLUTION_SIGNS)
+        _check_sought("source", source)
+        _check_sought("id", identifier)
         who = check_who(by)
         this = (alerts.c.source == source, alerts.c.id == identifier)
         with self._database.writing() as connection:
@@ -145,6 +148,8 @@ class AlertStore:
             NoSuchAlert: it is not open.
         """
         check_text("resolution", resolution, 1, MOST_RESOLUTION_SIGNS)
+        _check_sought("source", source)
+        _check_sought("id", identifier)
         who = check_who(by)
         with self._database.writing() as connection:
             head = locked_head(connection, PART)
@@ -192,6 +197,12 @@ class AlertStore:
             )
             for follow_up in self.rules.follow_ups[alert.kind, alert.severity]
         ]
+
+
+def _check_sought(name: str, text: str) -> None:
+    """Whether a database can look for it: no half surrogates, which no database takes, nor NUL."""
+    if any(sign == "\0" or 0xD800 <= ord(sign) < 0xE000 for sign in text):
+        raise InputError(f"'{name}' holds signs that are no text; give it in UTF-8")
 
 
 _OTHER_CONTENT = "an alert with this id and other content is stored already; use another id"

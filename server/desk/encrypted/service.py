@@ -40,12 +40,14 @@ from federation.proto.encrypted_scoring_pb2 import (
     TermsReply,
     TermsRequest,
 )
+from server.desk.access.gate import Refused
 from server.desk.audit import AuditRow
 from server.desk.encrypted.declined import Declined, not_now, too_many, wrong
 from server.desk.encrypted.key_seeds import KeySeeds
 from server.desk.encrypted.key_store import KeyStore
 from server.desk.encrypted.limits import DailyCounts, EncryptedLimits
-from server.desk.failures import Exhausted, Failure, failure_of
+from server.desk.failures import Exhausted, Failure, failure_of, unexpected
+from server.desk.refusal_pace import RefusalPace
 from server.desk.requests import parsed
 
 MOST_WAITING = 64  # requests of up to 4 MB
@@ -107,6 +109,7 @@ class EncryptedScoringService:
         self._registered = DailyCounts(used.keys_a_caller, clock)
         self._at_work = asyncio.Semaphore(os.cpu_count() or 1)
         self._waiting = 0
+        self._pace = RefusalPace()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The generic handler to add to a server."""
@@ -124,6 +127,7 @@ class EncryptedScoringService:
             row = AuditRow(secrets.token_hex(16), f"Encrypted{method}")
             started = time.perf_counter()
             outcome: bytes | Failure
+            enter = True
             try:
                 outcome = await work(data, context, row)
             except Declined as error:
@@ -134,14 +138,19 @@ class EncryptedScoringService:
                 row.status = grpc.StatusCode.CANCELLED.name
                 self._enter(row)
                 raise
+            except Refused as error:
+                row.caller = error.caller
+                outcome = failure_of(error, row.request)
+                enter = self._pace.counts(error, row)
             except Exception as error:
                 outcome = failure_of(error, row.request)
             if isinstance(outcome, Failure):
                 row.status = outcome.code.name
             try:
-                self._enter(row)
+                if enter:
+                    self._enter(row)
             except Exception as error:  # what is not in the record is not answered
-                outcome = failure_of(error, row.request)
+                outcome = unexpected(error, row.request)
             self._on_call(row.method, row.status, time.perf_counter() - started)
             if isinstance(outcome, Failure):
                 await outcome.end(context)

@@ -104,7 +104,7 @@ def wrong_shape(error: ValidationError) -> Problem:
     errors = [(_joined(one["loc"]), one["msg"]) for one in found[:MOST_ERRORS]]
     if len(found) > MOST_ERRORS:
         errors.append(("", f"{len(found) - MOST_ERRORS} more fields are wrong"))
-    first = f"{errors[0][0]}: {errors[0][1]}"
+    first = f"{errors[0][0] or 'the body'}: {errors[0][1]}"
     more = f" (and {len(found) - 1} more, see the errors)" if len(found) > 1 else ""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, first + more, errors=errors)
 

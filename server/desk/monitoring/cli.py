@@ -35,8 +35,11 @@ def outcomes(
     from server.desk.monitoring.borrower_hashes import BorrowerHashes
     from server.desk.monitoring.outcome_import import import_outcomes
     from server.desk.monitoring.outcome_summary import tables
+    from server.desk.settings import SETTINGS_FILE, read_settings
 
     folder = audit or desk / "audit"
+    if audit is None and (desk / SETTINGS_FILE).exists():
+        folder = read_settings(desk).audit_folder
     hashes = BorrowerHashes(folder, identifier_rule)
     summary = import_outcomes(file, audit_rows(folder), hashes, desk)
     if as_json:

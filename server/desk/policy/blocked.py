@@ -2,6 +2,10 @@
 
 A list of keyed hashes can be passed around and kept beside the policy: without the key nobody can
 try ids against it. One entry a line; empty lines and lines that begin with '#' do not count.
+
+Upper or lower case, outer white space and Unicode's other ways to write a sign take nobody off a
+list: an id is looked for as it stands, stripped, and case-folded. So two ids that differ in nothing
+else count as one here, whatever rule a model compares borrowers by.
 """
 
 from __future__ import annotations
@@ -12,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.errors import InputError
+from federation.identifiers import IdentifierRule, normalise_one
 
 KEY_BYTES = HASH_BYTES = 32
 _PURPOSE = b"veilscore block"
+_SPELLINGS = (IdentifierRule.STRIP, IdentifierRule.CASEFOLD)
 _MOST_FILE_BYTES = 200_000_000
 
 
@@ -26,18 +32,21 @@ class BlockedList:
         entries: ids (UTF-8), or their keyed hashes.
         key: of the hashes; None: the entries are ids.
         digest: SHA-256 of the file's bytes, and of the key's own mark where there is one.
+        folded: plain entries, stripped and case-folded.
     """
 
     entries: frozenset[bytes] = field(repr=False)
     key: bytes | None = field(repr=False)
     digest: str
+    folded: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     def __contains__(self, identifier: str) -> bool:
-        """Whether a normalised id is blocked."""
-        encoded = identifier.encode("utf-8", "surrogatepass")
+        """Whether an id is blocked, however it is spelled."""
+        forms = {identifier, *(normalise_one(identifier, rule) for rule in _SPELLINGS)}
+        encoded = [form.encode("utf-8", "surrogatepass") for form in forms]
         if self.key is None:
-            return encoded in self.entries
-        return keyed_hash(self.key, encoded) in self.entries
+            return any(one in self.entries or one in self.folded for one in encoded)
+        return any(keyed_hash(self.key, one) in self.entries for one in encoded)
 
 
 def keyed_hash(key: bytes, identifier: bytes) -> bytes:
@@ -91,12 +100,16 @@ def load_blocked(path: Path, key: bytes | None) -> BlockedList:
     if key is not None:
         digest.update(key_mark(key))
     entries = frozenset(_entries(content, path, key is not None))
-    return BlockedList(entries, key, digest.hexdigest())
+    folded: frozenset[bytes] = frozenset()
+    if key is None:
+        texts = (entry.decode() for entry in entries)
+        folded = frozenset(normalise_one(text, IdentifierRule.CASEFOLD).encode() for text in texts)
+    return BlockedList(entries, key, digest.hexdigest(), folded)
 
 
 def hash_ids(identifiers: Iterable[str], key: bytes) -> Iterator[str]:
     """Lines of a keyed blocked list for normalised ids; the same for the same, sorted."""
-    hashes = {keyed_hash(key, one.encode()) for one in identifiers if one}
+    hashes = {keyed_hash(key, one.encode("utf-8", "surrogatepass")) for one in identifiers if one}
     return (one.hex() for one in sorted(hashes))
 
 

@@ -139,7 +139,7 @@ def hash_ids(
     key_file: Annotated[Path, typer.Option(help="64 hexadecimal digits: openssl rand -hex 32.")],
     rule: Annotated[
         str, typer.Option(help="How ids are normalised; as in the party's manifest.")
-    ] = "strip",
+    ] = "casefold",
 ) -> None:
     """Print a blocked list of keyed hashes, which says nothing to those without the key."""
     from federation.errors import InputError

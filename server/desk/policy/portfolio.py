@@ -156,10 +156,9 @@ def _read_table(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; {right}") from None
     except (OSError, pa.ArrowException, ValueError) as error:
-        said = str(error).splitlines()[0][:200] if isinstance(error, pa.ArrowException) else ""
-        raise InputError(
-            f"{path}: cannot be read ({said or type(error).__name__}); {right}"
-        ) from None
+        # What Arrow says ends in the row itself, so it is not repeated.
+        said = "" if isinstance(error, pa.ArrowException) else getattr(error, "strerror", None)
+        raise InputError(f"{path}: cannot be read{f' ({said})' if said else ''}; {right}") from None
 
 
 def _probabilities(

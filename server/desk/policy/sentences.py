@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from server.desk.answers import GivenReason
+from server.desk.decisions import POLICY
 from server.desk.policy.decision import Application, Outcome
 from server.desk.policy.kinds import TenorUnit
 from server.desk.policy.product import Product
@@ -14,8 +15,6 @@ from server.desk.policy.rounding import money, percent
 
 if TYPE_CHECKING:
     from server.desk.policy.lending_policy import Assessment, Currency
-
-POLICY = "policy"  # who says so, where a reason is a rule's and no party's
 
 
 def decision_sentence(

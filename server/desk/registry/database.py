@@ -6,10 +6,11 @@ that asks a database that hangs must hear so.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,15 +128,35 @@ def _read_url(address: DatabaseAddress) -> URL:
 
 
 def _make_file(path: Path, place: str) -> None:
-    """Make an empty SQLite file that only its owner reads; its journals inherit the mode."""
+    """Make an empty SQLite file that only its owner reads; its journals inherit the mode.
+
+    One that is there must not be opened here: POSIX takes all of a process's locks on a file away
+    when any descriptor of it is closed, those of connections that stand too. Another process would
+    then take itself for the last one and clear the journal away under this one, which goes on
+    reading what was, and writes what nobody finds again (sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
         make_private(path.parent)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if path.exists():
+            reason = _unusable(path)
+        else:
+            reason = ""
+            with suppress(FileExistsError):  # another process was first
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
+        reason = error.strerror or type(error).__name__
+    if reason:
         raise InputError(
-            f"the database of {place} cannot be opened or made ({error.strerror}); it must be a "
+            f"the database of {place} cannot be opened or made ({reason}); it must be a "
             "file that this process owns, in a folder that it may write to"
-        ) from None
+        )
+
+
+def _unusable(path: Path) -> str:
+    """Why a path that is there can't be a database's file; empty where it can."""
+    if path.is_dir():
+        return os.strerror(errno.EISDIR)
+    return "" if os.access(path, os.R_OK | os.W_OK) else os.strerror(errno.EACCES)
 
 
 def _engine(url: URL, place: str, is_sqlite: bool) -> Engine:

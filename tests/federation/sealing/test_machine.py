@@ -176,8 +176,11 @@ def test_parties_that_were_told_other_versions_have_no_session(
 
 
 def test_a_version_that_this_release_does_not_speak_is_refused() -> None:
-    with pytest.raises(ProtocolError, match="bank speaks version 2 of the protocol, not 3"):
-        sealed("bank", ("platform",)).use_version(3)
+    own = sealed_machine.PROTOCOL_VERSION
+    for other in (own - 1, own + 1):
+        said = f"bank speaks version {own} of the protocol, not {other}"
+        with pytest.raises(ProtocolError, match=said):
+            sealed("bank", ("platform",)).use_version(other)
 
 
 def test_who_waits_for_a_handshake_says_so() -> None:

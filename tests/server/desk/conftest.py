@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.desk.registry.settings import DatabaseAddress
-from tests.clients.conftest import postgres
 from tests.server.desk.databases import postgres_address, sqlite_address
-
-__all__ = ["postgres"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

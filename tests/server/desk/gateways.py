@@ -46,6 +46,7 @@ class RunningGateway:
         desk: beside it.
         calls: (method, caller, status) of each call, in order.
         decided: (product, decision) of each decision.
+        server: it.
     """
 
     address: str
@@ -53,6 +54,7 @@ class RunningGateway:
     calls: list[tuple[str, str, str]]
     decided: list[tuple[str, str]]
     audit_folder: Path
+    server: GatewayServer
 
     @property
     def port(self) -> int:
@@ -72,6 +74,11 @@ class RunningGateway:
         return httpx.Client(
             base_url=f"https://{self.address}", verify=self.tls(caller), timeout=10, trust_env=False
         )
+
+    def look_at_files(self) -> None:
+        """Let uvicorn's clock tick now, as it does each second."""
+        tick = self.server._server.on_tick(0)
+        asyncio.run_coroutine_threadsafe(tick, self.desk.loop).result(10)
 
     def rows(self) -> list[dict[str, Any]]:
         """The audit record so far."""
@@ -118,7 +125,7 @@ def running_gateway(
 
     server, address = asyncio.run_coroutine_threadsafe(start(), desk.loop).result(10)
     try:
-        yield RunningGateway(address, desk, calls, decided, folder)
+        yield RunningGateway(address, desk, calls, decided, folder, server)
     finally:
         asyncio.run_coroutine_threadsafe(server.drain(1), desk.loop).result(10)
         audit.close()

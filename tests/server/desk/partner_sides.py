@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -293,13 +294,16 @@ def partner_process(
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A partner of `served_model(parties)` in a process of its own; its address."""
     command = [sys.executable, "-m", "tests.server.desk.partner_sides", party, *parties]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip(), process
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryDirectory() as folder:  # a process that is killed leaves its files
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": folder}
+        )
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.kill()
+            process.communicate()
 
 
 async def _serve(party: str, parties: Sequence[str]) -> None:

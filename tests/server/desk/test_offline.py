@@ -99,7 +99,7 @@ def test_partners_are_asked_as_online(tmp_path: Path) -> None:
     assert not scores.failed
     _, scores = score_file(run, "", source, tmp_path / "s.csv", None, None)
     assert set(scores.variants) == {alone.name}
-    assert scores.failed == {"platform": "silent", "lessor": "silent"}
+    assert scores.failed == {"platform": "not asked", "lessor": "not asked"}
 
 
 def test_the_command_says_who_scored_how_many(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_command_says_who_scored_how_many(tmp_path: Path) -> None:
     arguments = ["score", str(run), "--input", str(source), "--output", output]
     said = CliRunner().invoke(veilscore.app, arguments).stdout
     assert f"Scored {len(made.borrowers)} borrowers" in said
-    assert "platform did not answer" in said
+    assert "platform was not asked: --desk says where" in said
     record = json.loads(CliRunner().invoke(veilscore.app, [*arguments, "--json"]).stdout)
     assert record["scored"] == len(made.borrowers)
     assert record["variants"] == {made.served.alone.name: len(made.borrowers)}

@@ -36,7 +36,7 @@ PARTIES = ("lessor", "platform")
 DEADLINE = 0.2
 GENEROUS = 5.0
 QUICK = LinkSettings(
-    probe_seconds=2.0,
+    probe_seconds=1.0,
     offer_seconds=0.2,
     eager_offer_seconds=0.2,
     tick_seconds=0.02,
@@ -132,7 +132,7 @@ def test_a_slow_partner_is_asked_twice_then_done_without(made: HandMade) -> None
     """The hedge is bounded; one that is slow within the deadline is waited for."""
 
     async def run() -> None:
-        seen, conduct = Seen(), Conduct(delay=0.05)
+        seen, conduct = Seen(), Conduct(delay=0.02)
         async with (
             answering(made, "lessor", conduct=conduct) as lessor,
             answering(made, "platform") as platform,
@@ -295,7 +295,7 @@ def test_certificates_are_renewed_without_losing_a_request(made: HandMade) -> No
             linked(made, {"lessor": lessor, "platform": platform}, renewing) as links,
         ):
             asked = []
-            for number in range(200):
+            for number in range(100):
                 asked.append(asyncio.create_task(links.gather([made.borrowers[number]], LONG)))
                 await asyncio.sleep(0.005)
             for number, answer in enumerate(asked):

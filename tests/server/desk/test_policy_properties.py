@@ -23,7 +23,7 @@ from tests.server.desk.policies import (
     probabilities,
 )
 
-CASES = settings(max_examples=40, deadline=None)
+CASES = settings(max_examples=25, deadline=None)
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

@@ -1,4 +1,4 @@
-"""Putting a run's model up for encrypted scoring."""
+"""Putting a run's model up: a new desk's folder, and models for encrypted scoring."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typer.testing import CliRunner
 import veilscore
 from federation.encrypted_scoring import from_part
 from federation.errors import InputError
+from server.desk.desk_folder import make_desk_folder
 from server.desk.encrypted import load_encrypted_model
 from server.desk.encrypted.publishing import publish
+from server.desk.settings import PartnerSettings, read_settings
+from server.desk.single_model import served_file
 from tests.server.desk.models import served_model
 from tests.server.desk.test_offline import run_folder
 
@@ -47,6 +50,31 @@ def test_settings_say_where_it_goes(tmp_path: Path) -> None:
     desk = desk_folder(tmp_path / "desk", '[encrypted]\nfolder = "sealed"\n')
     assert len(publish(run, "", desk, "a")) == 2
     load_encrypted_model(desk / "sealed" / "a.json")
+
+
+def test_a_new_desk_is_told_where_partners_answer(tmp_path: Path) -> None:
+    """As settings; an address of no partner of the model is refused, and nothing is made."""
+    made = served_model(("lessor", "platform"))
+    run = run_folder(made, tmp_path / "run")
+    served = served_file(run)
+    desk = tmp_path / "desk"
+    with pytest.raises(InputError, match=r"'shop' is no partner of this model; it has: lessor"):
+        make_desk_folder(desk, served, None, {"shop": "127.0.0.1:1"})
+    assert not desk.exists()
+    make_desk_folder(desk, served, None, {"platform": "127.0.0.1:7443"})
+    settings = read_settings(desk)
+    assert settings.partners == {"platform": PartnerSettings("127.0.0.1:7443")}
+
+
+@pytest.mark.parametrize("wrong", ["platform", "=127.0.0.1:1", "platform=nowhere", "p=h:99999"])
+def test_an_address_that_is_none_is_refused(wrong: str, tmp_path: Path) -> None:
+    """Exit status 2 in the end, by way of an InputError."""
+    run = run_folder(served_model(("platform",)), tmp_path / "run")
+    arguments = ["serve", str(run), "--desk", str(tmp_path / "desk"), "--partner", wrong]
+    said = CliRunner().invoke(veilscore.app, arguments)
+    assert isinstance(said.exception, InputError)
+    assert "HOST:PORT" in str(said.exception)
+    assert not (tmp_path / "desk").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../a", ".hidden", "a/b"])

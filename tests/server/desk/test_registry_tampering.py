@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from server.desk.registry.registry import Registry
 from server.desk.registry.settings import DatabaseAddress
 from server.desk.registry.verification import verify_registry
 from tests.server.desk.contributors import Counted
-from tests.server.desk.databases import SIGNER, STRANGER, by_hand, document, made
+from tests.server.desk.databases import SIGNER, STRANGER, by_hand, document, made, sqlite_address
 
 HOW: dict[str, Any] = {"by": "ann", "why": "a test"}
 OFF = {
@@ -26,18 +28,41 @@ OFF = {
 }
 
 
-@pytest.fixture
-def registry(address: DatabaseAddress) -> Iterator[Registry]:
+def opened(address: DatabaseAddress) -> Registry:
+    """The registry of a database."""
+    return Registry(Database(address), [SIGNER.public])
+
+
+def filled(address: DatabaseAddress) -> Registry:
     """One in production, one a challenger, one a shadow, one archived."""
-    opened = Registry(Database(address), [SIGNER.public])
+    registry = opened(address)
     for number in range(1, 6):
-        opened.add(document(number), **HOW)
-    opened.promote("default:5", **HOW)
-    opened.promote("default:1", **HOW)
-    opened.challenge("default:2", 0.5, **HOW)
-    opened.shadow("default:3", **HOW)
-    yield opened
-    opened.close()
+        registry.add(document(number), **HOW)
+    registry.promote("default:5", **HOW)
+    registry.promote("default:1", **HOW)
+    registry.challenge("default:2", 0.5, **HOW)
+    registry.shadow("default:3", **HOW)
+    return registry
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a registry in SQLite, for copies."""
+    folder = tmp_path_factory.mktemp("filled")
+    filled(sqlite_address(folder)).close()
+    return folder
+
+
+@pytest.fixture
+def registry(address: DatabaseAddress, file: Path) -> Iterator[Registry]:
+    """Such a registry of one's own."""
+    if "sqlite" in address.url:
+        shutil.copytree(file, address.folder, dirs_exist_ok=True)
+        one = opened(address)
+    else:
+        one = filled(address)
+    yield one
+    one.close()
 
 
 TAMPERED = {
@@ -203,11 +228,11 @@ def test_a_desk_does_not_start_on_a_tampered_champion(
         "update desk_models set document = :document where name = 'default:1'",
         document=document(9, STRANGER),
     )
-    opened: list[Counted] = []
+    links: list[Counted] = []
 
     def contributors(served: ServedModel) -> Counted:
-        opened.append(Counted(served))
-        return opened[-1]
+        links.append(Counted(served))
+        return links[-1]
 
     async def desk() -> None:
         directory = ModelDirectory(registry, contributors)
@@ -216,7 +241,7 @@ def test_a_desk_does_not_start_on_a_tampered_champion(
         await directory.close()
 
     asyncio.run(desk())
-    assert all(one.closed for one in opened)
+    assert all(one.closed for one in links)
 
 
 def test_a_tampered_challenger_leaves_the_champion(

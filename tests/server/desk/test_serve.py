@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import stat
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,74 +106,115 @@ def serving(
             process.stdout.close()
 
 
-def test_a_new_desk_serves_a_run(tmp_path: Path) -> None:
-    """It makes its folder, says so, scores over mTLS, and ends on SIGTERM with status 0."""
-    desk = tmp_path / "desk"
-    with serving(trained(tmp_path / "run"), desk) as (process, running, said):
-        assert "Made the desk's folder" in said
-        reply = running.call("Score", score_request(MADE, 3), ScoreReply.FromString)
-        main = MADE.served.main
-        assert reply.score == scores_of(main.calibration.log_odds(MADE.points(main)))[3]
-        info = running.call("ModelInfo", ModelInfoRequest(), ModelInfoReply.FromString)
-        assert info.model_digest == MADE.served.digest
-        assert info.stage == "production"
-        with pytest.raises(grpc.RpcError) as caught:
-            running.call("Decide", DecideRequest(), bytes)
-        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    for path in desk.rglob("*"):
-        if path.is_file():
-            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    assert [entry.body["method"] for entry in audit_rows(desk / "audit")] == [
-        "Score",
-        "ModelInfo",
-        "Decide",
-    ]
-    shown = run("desk", "audit", desk)
-    assert len(shown.stdout.splitlines()) == 3
-    assert "3 rows" in run("desk", "audit", desk, "--verify").stdout
-    assert len(run("desk", "audit", desk, "--borrower", " B0003").stdout.splitlines()) == 1
-    log = desk / "audit" / "audit.jsonl"
-    log.write_text(log.read_text().replace("UNIMPLEMENTED", "OK"))
-    broken = run("desk", "audit", desk, "--verify")
-    assert broken.returncode == 2
-    assert "altered" in broken.stderr
-    assert "Traceback" not in broken.stderr
+@dataclass
+class FirstLife:
+    """A desk's first process, from its start to its end on SIGTERM.
+
+    Attributes:
+        desk: the folder that it made.
+        said: until it answered.
+        reply, info: of `Score` and `ModelInfo`.
+        decide: how `Decide` ended.
+        answered, refused: what a caller who watches its health was told meanwhile.
+        status: of the process.
+    """
+
+    desk: Path
+    said: str
+    reply: ScoreReply
+    info: ModelInfoReply
+    decide: grpc.StatusCode
+    answered: int
+    refused: list[grpc.StatusCode]
+    status: int
 
 
-def test_the_end_loses_no_call_of_who_watches_its_health(tmp_path: Path) -> None:
-    """Each call is answered, or refused by the caller's own channel before it is sent."""
-    desk = tmp_path / "desk"
-    data = score_request(MADE, 3).SerializeToString()
+@pytest.fixture(scope="module")
+def first_life(tmp_path_factory: pytest.TempPathFactory) -> FirstLife:
+    """Of a desk for a run, while a caller asks on and on."""
+    folder = tmp_path_factory.mktemp("first")
+    desk = folder / "desk"
     with (
-        serving(trained(tmp_path / "run"), desk) as (process, running, _),
+        serving(trained(folder / "run"), desk) as (process, running, said),
         running.channel(options=[("grpc.service_config", json.dumps(WATCHING))]) as channel,
         ThreadPoolExecutor(1) as later,
     ):
+        reply = running.call("Score", score_request(MADE, 3), ScoreReply.FromString)
+        info = running.call("ModelInfo", ModelInfoRequest(), ModelInfoReply.FromString)
+        with pytest.raises(grpc.RpcError) as caught:
+            running.call("Decide", DecideRequest(), bytes)
         call = channel.unary_unary(f"/{SERVICE}/Score")
+        data = score_request(MADE, 4).SerializeToString()
         call(data, timeout=5, wait_for_ready=True)
-        later.submit(lambda: (time.sleep(0.2), process.send_signal(signal.SIGTERM)))
-        answered, refused = 0, []
+        enough = threading.Event()
+        later.submit(lambda: (enough.wait(20), process.send_signal(signal.SIGTERM)))
+        answered, refused = 1, []
         while not refused:
             try:
                 call(data, timeout=5)
                 answered += 1
             except grpc.RpcError as error:
                 refused.append(error.code())
-        assert answered
-        assert refused == [grpc.StatusCode.UNAVAILABLE]
-        assert process.wait(20) == 0
-    rows = list(audit_rows(desk / "audit"))
-    assert len(rows) == answered + 1
-    assert {entry.body["status"] for entry in rows} == {"OK"}
+            if answered == 50:
+                enough.set()
+        enough.set()
+        status = process.wait(20)
+    decide = caught.value.code()
+    return FirstLife(desk, said, reply, info, decide, answered, refused, status)
 
 
-def test_a_desk_that_exists_goes_on_with_rest_and_metrics(tmp_path: Path) -> None:
+def test_a_new_desk_serves_a_run(first_life: FirstLife) -> None:
+    """It makes its folder, says so, scores over mTLS, and ends on SIGTERM with status 0."""
+    assert "Made the desk's folder" in first_life.said
+    main = MADE.served.main
+    scores = scores_of(main.calibration.log_odds(MADE.points(main)))
+    assert first_life.reply.score == scores[3]
+    assert first_life.info.model_digest == MADE.served.digest
+    assert first_life.info.stage == "production"
+    assert first_life.decide is grpc.StatusCode.UNIMPLEMENTED
+    assert first_life.status == 0
+    for path in first_life.desk.rglob("*"):
+        if path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_the_end_loses_no_call_of_who_watches_its_health(first_life: FirstLife) -> None:
+    """Each call is answered, or refused by the caller's own channel before it is sent."""
+    assert first_life.answered >= 50
+    assert first_life.refused == [grpc.StatusCode.UNAVAILABLE]
+    rows = [entry.body for entry in audit_rows(first_life.desk / "audit")]
+    assert [row["method"] for row in rows[:3]] == ["Score", "ModelInfo", "Decide"]
+    watched = rows[3:]
+    assert len(watched) == first_life.answered
+    assert {(row["method"], row["status"]) for row in watched} == {("Score", "OK")}
+
+
+def test_the_audit_record_is_shown_and_checked(first_life: FirstLife, tmp_path: Path) -> None:
+    """All rows, how many, one borrower's, and a sentence where it was altered."""
+    desk = shutil.copytree(first_life.desk, tmp_path / "desk")
+    rows = 3 + first_life.answered
+
+    def shown(*options: str) -> str:
+        done = CliRunner().invoke(cli.desk_app, ["audit", str(desk), *options])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert len(shown().splitlines()) == rows
+    assert f"{rows} rows" in shown("--verify")
+    assert len(shown("--borrower", " B0003").splitlines()) == 1
+    log = desk / "audit" / "audit.jsonl"
+    log.write_text(log.read_text().replace("UNIMPLEMENTED", "OK"))
+    broken = run("desk", "audit", desk, "--verify")
+    assert broken.returncode == 2
+    assert "line 4: the entry does not follow from the one before" in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+def test_a_desk_that_exists_goes_on_with_rest_and_metrics(
+    first_life: FirstLife, tmp_path: Path
+) -> None:
     """A second start finds its registry; the gateway takes the same certificates."""
-    desk = tmp_path / "desk"
-    with serving(trained(tmp_path / "run"), desk):
-        pass
+    desk = shutil.copytree(first_life.desk, tmp_path / "desk")
     settings = (desk / "desk.toml").read_text()
     settings = settings.replace('# rest_listen = "127.0.0.1:8444"', 'rest_listen = "127.0.0.1:0"')
     settings = settings.replace(

@@ -313,6 +313,7 @@ def test_a_bad_batch_ends_its_stream_after_the_good_ones(desk: RunningDesk) -> N
     bad.columns[0].numbers[3] = 1000.0
     bad.columns[1].missing = b"\x02" * 5
     bad.columns.append(Column(feature="x", numbers=[1.0] * 5))
+    before = len(audit_bodies(desk))
     with desk.channel() as channel:
         stream = channel.stream_stream(f"/{SERVICE}/ScoreBatch")
         replies = stream(iter([one.SerializeToString() for one in (good, bad, good)]), timeout=20)
@@ -320,8 +321,11 @@ def test_a_bad_batch_ends_its_stream_after_the_good_ones(desk: RunningDesk) -> N
         code, _, fields = refused(lambda: next(replies))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert 'columns["income"].missing' in fields
-    rows = [row for row in audit_bodies(desk) if row["method"] == "ScoreBatch"]
-    assert (rows[-2]["status"], rows[-2]["borrowers"]) == ("OK", 5) or rows[-1]["status"] != "OK"
+    rows = [row for row in audit_bodies(desk)[before:] if row["method"] == "ScoreBatch"]
+    # The third one was under way with the others, or not.
+    assert ("OK", 5) in [(row["status"], row["borrowers"]) for row in rows]
+    assert [row["status"] for row in rows].count("INVALID_ARGUMENT") == 1
+    assert len(rows) <= 3
 
 
 @pytest.mark.parametrize(
@@ -453,7 +457,7 @@ def test_draining_says_so_and_ends_calls_under_way(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_raw_bytes_never_kill_the_desk(desk: RunningDesk, data: st.DataObject) -> None:
