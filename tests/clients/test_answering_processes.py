@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import select
 import shutil
 import signal
@@ -26,6 +27,8 @@ from federation.scoring.contribution import combine
 from tests.clients.answering_sides import Bank, offline_points, variant_of
 
 PARTIES = ("platform", "telecom")
+# As a person's shell has it: Flower, which other tests import, tells gRPC how much to say.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ def command(words: list[str]) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
     return subprocess.run(
         [sys.executable, "-m", "veilscore", *words],
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,6 +63,7 @@ def served(federation: Path, party: str) -> Iterator[tuple[subprocess.Popen[str]
     words = arguments(federation, party, "--listen", "127.0.0.1:0")
     process = subprocess.Popen(
         [sys.executable, "-m", "veilscore", *words],
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

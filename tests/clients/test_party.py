@@ -30,7 +30,7 @@ SENT_BY_THE_BANK = {"query", "sums", "verdict", "closing", "map_seed"}
 def federation(folder: Path, privacy: str = "") -> FederationConfig:
     """The example federation."""
     path = write_example(folder)
-    path.write_text(path.read_text() + privacy)
+    path.write_text(path.read_text().replace("[privacy]\n", f"[privacy]\n{privacy}"))
     return read_federation(path)
 
 

@@ -21,6 +21,8 @@ from federation.vertical import SessionPlan, SplitPlan, feature_party_session, l
 from tests.federation.test_vertical_session import Table, population
 
 SETTINGS = AdditiveSettings(bins=8)
+QUICK = AdditiveSettings(bins=3, max_rounds=1)  # where a session is about its alignment
+FEW = 300
 
 
 class Federation:
@@ -37,7 +39,8 @@ class Federation:
         It breaks off at the first message of the kind `stop_at`.
         """
         partners = tuple(name for name in self.tables if name != "bank")
-        values: dict[str, Any] = {"trainings": (SETTINGS,)} | plan_fields
+        few = len(self.tables["bank"].identifiers) <= FEW
+        values: dict[str, Any] = {"trainings": (QUICK if few else SETTINGS,)} | plan_fields
         plan = SessionPlan(session, "bank", partners, **values)
         machines: dict[str, Machine[Any]] = {}
         self.sent = {name: [] for name in self.tables}
@@ -64,7 +67,7 @@ class Federation:
 
 @pytest.mark.parametrize(("mode", "known"), [("inner", 0.9), ("label-left", 0.8)])
 def test_a_second_session_needs_no_alignment(mode: str, known: float) -> None:
-    federation = Federation(700, ("one", "two"), known)
+    federation = Federation(FEW, ("one", "two"), known)
     first = federation.run("s1", alignment=AlignmentMode(mode))
     assert federation.count("blinded_ids") > 0
     second = federation.run("s2", alignment=AlignmentMode(mode))
@@ -145,7 +148,7 @@ def without_last(table: Table) -> Table:
 
 @pytest.mark.parametrize("changed", ["bank", "one"])
 def test_other_ids_at_either_side_are_aligned_anew(changed: str) -> None:
-    federation = Federation(600)
+    federation = Federation(FEW)
     federation.run("s1")
     federation.tables[changed] = without_last(federation.tables[changed])
     federation.run("s2")
@@ -155,7 +158,7 @@ def test_other_ids_at_either_side_are_aligned_anew(changed: str) -> None:
 
 
 def test_other_modes_or_parties_are_aligned_anew() -> None:
-    federation = Federation(600, ("one", "two"))
+    federation = Federation(FEW, ("one", "two"))
     federation.run("s1")
     federation.run("s2", alignment=AlignmentMode.LABEL_LEFT)
     assert federation.count("blinded_ids") > 0
@@ -165,7 +168,7 @@ def test_other_modes_or_parties_are_aligned_anew() -> None:
 
 
 def test_a_party_that_has_forgotten_is_aligned_anew() -> None:
-    federation = Federation(600)
+    federation = Federation(FEW)
     federation.run("s1")
     federation.stores["one"] = MemoryStore()
     federation.run("s2")
@@ -190,7 +193,7 @@ def test_a_map_with_too_few_answers_left_for_the_plan_is_made_anew(
 
 
 def test_a_plan_on_an_alignment_that_was_not_offered_is_refused() -> None:
-    federation = Federation(600)
+    federation = Federation(FEW)
     federation.run("s1")
     role = feature_party_session(
         federation.tables["one"], "one", "bank", "s2", InProcessGroup(), "t", store=MemoryStore()

@@ -417,14 +417,25 @@ def test_a_bank_without_features_of_its_own_can_train() -> None:
     assert np.abs(federated - plain).mean() < 0.01
 
 
+FEW = (AdditiveSettings(bins=4, max_rounds=4),)
+
+
+@pytest.fixture(scope="module")
+def in_order() -> tuple[dict[str, Table], dict[str, Any]]:
+    """A small session of three, its messages delivered as they were sent."""
+    tables = population(600, PARTNERS[:2])
+    return tables, run(tables, FEW)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_order_of_delivery_between_parties_changes_nothing(seed: int) -> None:
+def test_the_order_of_delivery_between_parties_changes_nothing(
+    seed: int, in_order: tuple[dict[str, Table], dict[str, Any]]
+) -> None:
     """Messages of each pair in order, pairs at random: the same model."""
-    tables = population(900, PARTNERS[:2])
-    few = [AdditiveSettings(bins=4, max_rounds=4)]
-    expected_bank = run(tables, few)["bank"]
+    tables, results = in_order
+    expected_bank = results["bank"]
     expected = expected_bank.trainings[0]
-    machines = machines_for(tables, few)
+    machines = machines_for(tables, FEW)
     shuffle = random.Random(seed)
     queues: dict[tuple[str, str], deque[bytes]] = {}
 
@@ -777,7 +788,7 @@ def test_partial_scores_leave_masked_when_there_are_two_partners() -> None:
 
 def test_an_exact_training_can_be_repeated() -> None:
     """Another alignment order, other keys and masks, the same model, to the last bits of floats."""
-    tables = population(6000, PARTNERS[:2])
+    tables = population(5400, PARTNERS[:2])
     scores = []
     for _ in range(2):
         bank = run(tables, [EXACT])["bank"]

@@ -310,9 +310,8 @@ def test_a_spent_budget_stops_the_next_run(run: FlowerRun) -> None:
     ledger = ChainFile(vault.ledger_path).entries
     runs = files_below(run.config.output)
     budgeted = run.home / "budgeted.toml"
-    budgeted.write_text(
-        run.config.path.read_text() + "\nepsilon_budget = 3.0\nlabel_epsilon = 1.0\n"
-    )
+    private = "[privacy]\nepsilon_budget = 3.0\nlabel_epsilon = 1.0\n"
+    budgeted.write_text(run.config.path.read_text().replace("[privacy]\n", private))
     process = train(budgeted, run.temporary, {})
     stdout, stderr = process.communicate(timeout=200)
     assert process.returncode == 2, stderr
