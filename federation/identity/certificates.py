@@ -108,7 +108,7 @@ def trust_roots(pins: Mapping[str, PartyPublicKey], now: datetime | None = None)
         .issuer_name(common_name("veilscore pins"))
         .public_key(Ed25519PublicKey.from_public_bytes(pin.signing))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(key_usage(certificates=True), critical=True)
         .sign(thrown_away, None)
         for pin in pins.values()
     ]
@@ -216,11 +216,12 @@ def leaf_builder(subject: x509.Name, now: datetime | None) -> x509.CertificateBu
     return (
         _dated(subject, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(certificates=False), critical=True)
+        .add_extension(key_usage(certificates=False), critical=True)
     )
 
 
-def _usage(certificates: bool) -> x509.KeyUsage:
+def key_usage(certificates: bool) -> x509.KeyUsage:
+    """What a key may sign: certificates, or handshakes."""
     return x509.KeyUsage(
         digital_signature=not certificates,
         key_cert_sign=certificates,

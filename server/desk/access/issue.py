@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from clients.vault import write_private
 from federation.errors import InputError
+from federation.identity.certificates import common_name, key_usage
 
 AUTHORITY_YEARS = 10
 LEAF_DAYS = 397
@@ -43,13 +44,13 @@ class Authority:
         """Make one; its files are callers-ca.pem and callers-ca.key of the folder."""
         authority = cls(folder / "callers-ca.pem", folder / "callers-ca.key")
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(name)
+        subject = common_name(name)
         certificate = (
             _dated(subject, timedelta(days=365 * AUTHORITY_YEARS))
             .issuer_name(subject)
             .public_key(key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(certificates=True), critical=True)
+            .add_extension(key_usage(certificates=True), critical=True)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
             )
@@ -84,11 +85,11 @@ class Authority:
         issuer, signing = self._read()
         leaf = ec.generate_private_key(ec.SECP256R1())
         builder = (
-            _dated(_name(name), timedelta(days=LEAF_DAYS))
+            _dated(common_name(name), timedelta(days=LEAF_DAYS))
             .issuer_name(issuer.subject)
             .public_key(leaf.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(key_usage(certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()),
@@ -117,10 +118,6 @@ class Authority:
         return certificate, key
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
 def _dated(subject: x509.Name, valid: timedelta) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -129,20 +126,6 @@ def _dated(subject: x509.Name, valid: timedelta) -> x509.CertificateBuilder:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCKS_APART)
         .not_valid_after(now + valid)
-    )
-
-
-def _usage(certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not certificates,
-        key_cert_sign=certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 
