@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -69,8 +69,10 @@ class AnswerServer:
         Raises:
             InputError: the address can't be listened on.
         """
+        # None says that nothing changed; the stubs do not know it.
+        fetch = cast(Callable[[], grpc.ServerCertificateConfiguration], self._certificates.renewed)
         credentials = grpc.dynamic_ssl_server_credentials(
-            self._certificates.fetch(), self._certificates.fetch, require_client_authentication=True
+            self._certificates.first, fetch, require_client_authentication=True
         )
         host = self._listen.rpartition(":")[0]
         try:
@@ -110,13 +112,17 @@ class _Certificates:
         self._pins = {label_party: identity.pins[label_party]}
         self._clock = clock
         self._made = clock()
-        self._configuration = self._fresh()
+        self.first = self._fresh()
 
-    def fetch(self) -> grpc.ServerCertificateConfiguration:
-        """Called at every handshake."""
-        if self._clock() - self._made >= RENEW_AFTER.total_seconds():
-            self._configuration = self._fresh()
-        return self._configuration
+    def renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Called at every handshake: another configuration when it is time, else None.
+
+        Never the same one again: gRPC takes whatever it is given for new, and replaces what other
+        handshakes are using at that moment, which ended the process now and then.
+        """
+        if self._clock() - self._made < RENEW_AFTER.total_seconds():
+            return None
+        return self._fresh()
 
     def _fresh(self) -> grpc.ServerCertificateConfiguration:
         self._made = self._clock()
