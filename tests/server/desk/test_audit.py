@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def test_each_call_is_a_row_and_a_batch_is_one(tmp_path: Path) -> None:
         with pytest.raises(grpc.RpcError):
             desk.call("Score", score_request(MADE, 5), ScoreReply.FromString, "stranger")
     bodies = [dict(entry.body) for entry in audit_rows(tmp_path / "audit")]
+    # The batches of a stream are worked on side by side.
+    bodies[2:4] = sorted(bodies[2:4], key=lambda body: body.get("borrowers", 0), reverse=True)
     assert [(body["method"], body["status"]) for body in bodies] == [
         ("Score", "OK"),
         ("Score", "OK"),
@@ -45,6 +48,7 @@ def test_each_call_is_a_row_and_a_batch_is_one(tmp_path: Path) -> None:
     assert (first["caller"], first["variant"]) == ("lending", "exact")
     assert first["model"] == MADE.served.digest
     text = (tmp_path / "audit" / "audit.jsonl").read_text()
+    text = re.sub("[0-9a-f]{32,}", "", text)  # digests, in which anything may stand by chance
     for secret in ("b0003", "B0003", "employ", "region", *map(str, MADE.row(3).values())):
         if len(secret) > 3:
             assert secret not in text
