@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -199,12 +200,27 @@ def _engine(url: URL, place: str, is_sqlite: bool) -> Engine:
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says
-    for setting in (
-        "journal_mode = WAL",  # readers and the writer do not wait for each other
-        "synchronous = FULL",  # what is acknowledged outlives a power cut
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"pragma {setting}")
+    _use_write_ahead_log(connection)
+    connection.execute("pragma synchronous = FULL")  # what is acknowledged outlives a power cut
+    connection.execute("pragma foreign_keys = ON")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """With it, readers and the writer do not wait for each other.
+
+    Two processes that switch a new file at once: SQLite refuses one of them without waiting, since
+    both hold a lock that the other wants gone.
+    """
+    deadline = time.monotonic() + STATEMENT_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:
