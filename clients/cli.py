@@ -99,10 +99,15 @@ def shapes(
 ) -> None:
     """Draw the shape functions of one's own part of an additive or blind model.
 
-    They say what each feature adds to the log-odds.
+    They say what each feature adds to the log-odds. Of a boosted model, how much each of the label
+    party's features moves them, and each partner's together.
     """
-    from clients.vault import load_part, write_private
+    from clients.vault import load_binned, write_private
+    from federation.boosting.model_part import BoostedPart
+    from federation.report.boosted_importance import render_boosted
     from federation.report.shapes import render_shapes
 
-    write_private(output, render_shapes(load_part(part)).encode())
+    own = load_binned(part)
+    page = render_boosted(own) if isinstance(own, BoostedPart) else render_shapes(own)
+    write_private(output, page.encode())
     sys.stdout.write(f"Wrote {output}\n")

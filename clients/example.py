@@ -161,6 +161,17 @@ missing = [-1]
 minimum = 0
 label = "turnover ({column})"
 
+# What may become known of this party's features where the bank grows boosted trees. Without this
+# table boosted trainings with bins or order are refused.
+#   "owner"  trees are grown at their owner
+#   "bins"   sums over bins and split bits: with many trees the bank can rebuild every merchant's
+#            bin in every feature
+#   "order"  every merchant's bin in every feature goes to the bank
+# bins = the most bins of a feature that may become known; fewer say less.
+# [boosting]
+# disclosure = "bins"
+# bins = 16
+
 # How this party answers when the bank scores borrowers: `veilscore party serve manifest.toml`.
 [serving]
 listen = "127.0.0.1:7443"

@@ -29,11 +29,18 @@ unit = "NTD"
 missing = [-999]
 label = "amount paid ({column})"
 summaries = ["mean", "max", "min", "std"]   # of the group's columns, each one more feature
+
+[boosting]                       # a feature party only: what boosted trainings may disclose of it
+disclosure = "bins"              # "owner" (the default): trees grown at their owner;
+                                 # "bins": sums and split bits from which bin codes can be rebuilt;
+                                 # "order": the bin codes themselves
+bins = 16                        # most bins of a feature that may become known
+order_epsilon = 2.0              # bin codes only if perturbed, each with this epsilon at most
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -41,6 +48,8 @@ from clients.feature_declarations import read_features, read_sequences, read_ser
 from clients.series import MonthlySequence, Series
 from clients.settings_file import Section, read_toml
 from clients.source_settings import DATABASE_KEYS, FILE_KEYS, Source, is_source, read_source
+from federation.boosting.acceptance import Acceptance
+from federation.boosting.settings import MOST_BINS, Disclosure
 from federation.errors import InputError
 from federation.identifiers import IdentifierRule
 from federation.schema import FeatureSpec
@@ -97,7 +106,8 @@ class PartyManifest:
     """All that a party's manifest says, checked; `path` is the manifest itself.
 
     `sequences` are the groups that declare `sequence = true`, in the manifest's order; all have
-    the same number of columns.
+    the same number of columns. `boosting` says what a feature party accepts to disclose in boosted
+    trainings.
     """
 
     path: Path
@@ -111,6 +121,7 @@ class PartyManifest:
     features: tuple[FeatureSpec, ...]
     series: tuple[Series, ...] = ()
     sequences: tuple[MonthlySequence, ...] = ()
+    boosting: Acceptance = field(default_factory=Acceptance)
 
 
 def read_manifest(path: Path | str) -> PartyManifest:
@@ -122,7 +133,7 @@ def read_manifest(path: Path | str) -> PartyManifest:
     """
     path = Path(path)
     top = read_toml(path, "party manifest")
-    top.allow("party", "source", "ids", "label", "consent", "features", "serving")
+    top.allow("party", "source", "ids", "label", "consent", "features", "serving", "boosting")
     party = top.required_section("party", 'name = "bank" and role = "label"')
     party.allow("name", "role")
     name = party_name(party, party.text("name", example="bank"))
@@ -143,6 +154,7 @@ def read_manifest(path: Path | str) -> PartyManifest:
         features=read_features(top.section("features")),
         series=read_series(top.section("features")),
         sequences=read_sequences(top.section("features")),
+        boosting=_boosting(top, role),
     )
     if role is PartyRole.FEATURE and not manifest.features:
         raise top.error(
@@ -178,6 +190,27 @@ def _label(top: Section, role: PartyRole) -> LabelSettings | None:
     if set(map(str, positive)) & set(map(str, negative)):
         raise section.error("has one value as both 'positive' and 'negative'; it must be one")
     return LabelSettings(section.text("column", example="defaulted"), positive, negative)
+
+
+def _boosting(top: Section, role: PartyRole) -> Acceptance:
+    """Read what a feature party accepts; the label party has nothing to accept."""
+    if "boosting" in top and role is PartyRole.LABEL:
+        raise top.error('has a table [boosting] at a party with role = "label"; remove one')
+    section, default = top.section("boosting"), Acceptance()
+    section.allow("disclosure", "bins", "order_epsilon")
+    bins = section.whole_number("bins", default.bins, minimum=2)
+    if bins > MOST_BINS:
+        raise section.error(f"has 'bins' as '{bins}'; it must be a whole number up to {MOST_BINS}")
+    disclosure = section.choice("disclosure", Disclosure, default.disclosure)
+    epsilon = None
+    if "order_epsilon" in section:
+        epsilon = section.positive_number("order_epsilon", 1.0, at_most=100.0)
+        if disclosure is not Disclosure.ORDER:
+            raise section.error(
+                f"has 'order_epsilon' beside disclosure = \"{disclosure}\"; it perturbs bin codes "
+                'that are sent: set disclosure = "order", or leave it out'
+            )
+    return Acceptance(disclosure, bins, epsilon)
 
 
 def _consent(section: Section, manifest: Path) -> ConsentSettings:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clients.bank.results import keep_results, label_name
+from clients.bank.results import keep_results, label_name, record_name
 from clients.bank.served import served_model
 from clients.manifest import PartyManifest
 from clients.pins import Identity
@@ -102,7 +102,8 @@ class PartyRun:
         )
         self.vault = Vault(job.manifest.path.parent / "vault")
         self._log = self.vault.disclosure_log(job.run, job.session)
-        self._dataset = label_name(job.manifest)
+        is_label_party = job.manifest.name == job.label_party
+        self._dataset = (label_name if is_label_party else record_name)(job.manifest)
         self._refuse_over_budget()
         # Not before: a refusal leaves no processes behind.
         self._group = open_group(self.table.row_count, job.cores)
@@ -143,6 +144,7 @@ class PartyRun:
             voucher=job.identity.voucher,
             store=store,
             cores=job.cores,
+            acceptance=job.manifest.boosting,
         )
 
     def _refuse_over_budget(self) -> None:
@@ -163,7 +165,7 @@ class PartyRun:
             spent.event,
             spent.unit,
             self._dataset,
-            spent.run,
+            self.job.run,
             spent.what,
             self.job.epsilon_budget,
             self._delta,

@@ -11,7 +11,8 @@ from federation.errors import InputError
 from federation.vertical import SessionPlan, SplitPlan
 from federation.vertical.trainings import (
     ADDITIVE,
-    SPLIT,
+    BLIND,
+    BOOSTED,
     Training,
     settings_known,
     training_from_json,
@@ -29,7 +30,8 @@ def training_settings(
     """One training's settings: the file's [model] and [privacy], then what the caller overrides.
 
     Where the caller asks for another kind of model than the file, only those settings of the file's
-    [model] count that this kind has too.
+    [model] count that this kind has too; not the bins, where it is a boosted one: its partners
+    disclose them.
 
     Raises:
         InputError: a key is unknown or a value out of range; names the file.
@@ -50,10 +52,10 @@ def training_settings(
     try:
         kind = training_kind(values | asked)
         if kind != training_kind(values):
-            known = settings_known(kind) - {"name"}
+            known = settings_known(kind) - {"name"} - ({"bins"} if kind == BOOSTED else set())
             values = {name: value for name, value in values.items() if name in known}
         values |= asked
-        if values.get("label_epsilon") is not None and kind != SPLIT:
+        if values.get("label_epsilon") is not None and kind in (ADDITIVE, BLIND):
             values.setdefault("ridge", NOISY_RIDGE)
             if kind == ADDITIVE:
                 values.setdefault("name", "label-noise")

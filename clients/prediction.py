@@ -14,12 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from clients.bank.results import record_name
 from clients.manifest import PartyManifest
-from clients.party import reading, sealed, software
+from clients.party import DEFAULT_DELTA, reading, sealed, software
 from clients.pins import Identity
 from clients.sources import load_table
 from clients.vault import Vault, load_model, write_private
 from federation.alignment import AlignmentMode, open_group
+from federation.privacy.ledger import Expenditure
 from federation.session.machine import Machine, Progress
 from federation.vertical.prediction import (
     Prediction,
@@ -70,9 +72,9 @@ class PredictionRun:
         unlabelled = replace(job.manifest, label=None)
         self.table = load_table(unlabelled, now=datetime.now(UTC), on_progress=reading(on_progress))
         self._group = open_group(self.table.row_count, job.cores)
-        vault = Vault(job.manifest.path.parent / "vault")
-        self._log_path = vault.disclosures_path(job.run)
-        log = vault.disclosure_log(job.run, job.session)
+        self.vault = Vault(job.manifest.path.parent / "vault")
+        self._log_path = self.vault.disclosures_path(job.run)
+        log = self.vault.disclosure_log(job.run, job.session)
         role: Any
         if party == job.label_party:
             plan = PredictionPlan(
@@ -98,9 +100,20 @@ class PredictionRun:
                 job.identity.voucher,
             )
         machine: Machine[Any] = Machine(
-            party, job.session, role, on_sent=log.enter, on_progress=on_progress
+            party,
+            job.session,
+            role,
+            on_sent=log.enter,
+            on_progress=on_progress,
+            on_release=self._enter_release,
         )
         self.machine = sealed(machine, job.identity, job.label_party)
+
+    def _enter_release(self, spent: Expenditure) -> None:
+        dataset, run = record_name(self.job.manifest), self.job.run
+        self.vault.enter_event(
+            spent.event, spent.unit, dataset, run, spent.what, None, DEFAULT_DELTA
+        )
 
     def close(self) -> None:
         """Let the id-blinding processes go."""

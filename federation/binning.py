@@ -9,13 +9,15 @@ fullest bin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from federation.errors import InputError
 from federation.schema import FeatureColumn, FeatureKind
 
 Codes = npt.NDArray[np.uint16]
@@ -66,6 +68,37 @@ class Binning:
             )
         codes[~column.present] = self.absent
         return codes
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Binning:
+        """Back from the plain values of a stored model part.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value is missing or of another kind.
+        """
+        return cls(
+            feature=str(values["feature"]),
+            kind=FeatureKind(values["kind"]),
+            edges=tuple(map(float, values["edges"])),
+            categories=tuple(map(str, values["categories"])),
+            other=int(values["other"]),
+            missing=int(values["missing"]),
+            absent=int(values["absent"]),
+            bins=int(values["bins"]),
+        )
+
+    def check(self, where: str) -> None:
+        """Refuse a binning that sends values to bins which it does not have.
+
+        Raises:
+            InputError: names `where` and the feature.
+        """
+        places = (self.other, self.missing, self.absent)
+        own = max(self.ordered_bins, len(self.categories), 1)
+        if not 1 <= own <= self.bins or not all(0 <= p < self.bins for p in places):
+            raise InputError(
+                f"{where}: feature '{self.feature}' has values in bins beyond its {self.bins}"
+            )
 
     def bin_labels(self) -> list[str]:
         """What each bin holds, for its owner to read."""

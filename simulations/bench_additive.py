@@ -24,6 +24,7 @@ import numpy as np
 
 from clients.channels.stream import StreamChannel
 from clients.vault import Vault, party_key
+from federation.additive.model_part import ModelPart
 from federation.additive.schedule import Round
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import open_group
@@ -37,6 +38,7 @@ from federation.sealing import SealedMachine
 from federation.session.in_process import run_in_process
 from federation.session.machine import Machine
 from federation.vertical import (
+    FeatureSessionResult,
     LabelSessionResult,
     SessionPlan,
     SplitPlan,
@@ -120,6 +122,7 @@ def _summary(folder: Path, machine: SealedMachine, sent: list[tuple[str, int]]) 
         np.save(folder / TEST_ROWS, result.test_rows)
         summary |= {
             "rounds": len(training.fit.rounds),
+            "auc_alone": float(auc(result.test_labels, result.alone_test_scores)),
             "auc": float(auc(result.test_labels, training.test_scores)),
             "ks": float(ks(result.test_labels, training.test_scores)),
             "strengths": [last.smoothness, last.ridge],
@@ -129,7 +132,16 @@ def _summary(folder: Path, machine: SealedMachine, sent: list[tuple[str, int]]) 
         }
     else:
         summary["max_bins"] = next(iter(result.max_bins.values()))
+    summary["pairs"] = len(_part(result).pairs)
     return summary
+
+
+def _part(result: LabelSessionResult | FeatureSessionResult) -> ModelPart:
+    part = result.parts[TRAINING] if isinstance(result, FeatureSessionResult) else None
+    part = result.trainings[0].part if isinstance(result, LabelSessionResult) else part
+    if not isinstance(part, ModelPart):
+        raise TypeError("the benchmark trains the additive model")
+    return part
 
 
 def _party_process(
@@ -187,6 +199,7 @@ def bench(
     transport: str,
     data: str,
     setting: Setting = Setting(),
+    pairs: int = 0,
 ) -> dict[str, Any]:
     """Run one session and the plaintext comparison; returns the figures.
 
@@ -197,6 +210,7 @@ def bench(
         transport: 'memory' or 'stream'.
         data: 'simulated', or 'uci' (its own sizes).
         setting: the link, a second session, flame graphs.
+        pairs: most pairs of features a party; what is compared with has none.
 
     Raises:
         InputError: an unknown transport or data.
@@ -220,9 +234,9 @@ def bench(
         else:
             write_population(folder, rows, label_features, party_features)
         run = _over_stream if transport == "stream" else _in_memory
-        summaries = run(folder, data, _plan(bins), setting, "")
+        summaries = run(folder, data, _plan(bins, pairs), setting, "")
         bank = summaries[LABEL_PARTY]
-        again = run(folder, data, _plan(bins), setting, "-again") if setting.again else None
+        again = run(folder, data, _plan(bins, pairs), setting, "-again") if setting.again else None
         partner_bins = int(summaries[FEATURE_PARTY]["max_bins"])
         plain = plaintext_figures(
             folder, data, np.load(folder / TEST_ROWS), (bins, partner_bins), bank["strengths"]
@@ -232,11 +246,13 @@ def bench(
         "label_features": label_features if data == "simulated" else 5,
         "party_features": party_features if data == "simulated" else 30,
         "bins": bins,
+        "pairs": {party: one["pairs"] for party, one in summaries.items()},
         "transport": transport,
         "data": data,
         "map": bank["scheme"],
         **_session_figures(summaries),
         "auc": bank["auc"],
+        "auc_alone": bank["auc_alone"],
         "ks": bank["ks"],
         **plain,
     }
@@ -249,12 +265,12 @@ def bench(
     return figures
 
 
-def _plan(bins: int) -> SessionPlan:
+def _plan(bins: int, pairs: int) -> SessionPlan:
     return SessionPlan(
         f"bench-{secrets.token_hex(4)}",
         LABEL_PARTY,
         (FEATURE_PARTY,),
-        trainings=(AdditiveSettings(name=TRAINING, bins=bins),),
+        trainings=(AdditiveSettings(name=TRAINING, bins=bins, pairs=pairs),),
         split=SplitPlan(TEST_SHARE, 0.2, 42),
     )
 

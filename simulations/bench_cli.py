@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from simulations.bench_boosting_cli import boosting
 from simulations.bench_scoring_cli import scoring
 
 AsJson = Annotated[
@@ -24,6 +25,7 @@ def add_bench(app: typer.Typer) -> None:
         help="Measure speed, memory, bytes and accuracy on this machine.", no_args_is_help=True
     )
     bench.command("additive")(bench_additive)
+    bench.command("boosting")(boosting)
     bench.command("alignment")(bench_alignment)
     bench.command("relay")(bench_relay)
     bench.command("plots")(bench_plots)
@@ -44,6 +46,7 @@ def bench_additive(
     label_features: Annotated[int, typer.Option(help="Features of the label party.")] = 5,
     party_features: Annotated[int, typer.Option(help="Features of the feature party.")] = 18,
     bins: Annotated[int, typer.Option(help="Most bins a feature.")] = 32,
+    pairs: Annotated[int, typer.Option(help="Most pairs of features a party; 0: none.")] = 0,
     transport: Annotated[str, typer.Option(help="memory | stream")] = "stream",
     data: Annotated[str, typer.Option(help="simulated | uci (real; its own sizes)")] = "simulated",
     again: Annotated[
@@ -64,7 +67,8 @@ def bench_additive(
 
     link = None if megabits is None else Link(megabits, delay_ms / 1e3)
     setting = Setting(link, again, flames)
-    _print(bench(rows, label_features, party_features, bins, transport, data, setting), as_json)
+    figures = bench(rows, label_features, party_features, bins, transport, data, setting, pairs)
+    _print(figures, as_json)
 
 
 def bench_relay(

@@ -44,5 +44,6 @@ def _joined(parts: list[ModelPart]) -> ModelPart:
         binnings=tuple(binning for part in parts for binning in part.binnings),
         labels=tuple(label for part in parts for label in part.labels),
         weights=tuple(weights for part in parts for weights in part.weights),
+        pairs=tuple(pair for part in parts for pair in part.pairs),
         shares=tuple(shares for part in parts for shares in part.shares),
     )

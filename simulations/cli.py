@@ -13,6 +13,7 @@ import typer
 from clients.cli import TopologyName
 from federation.errors import InputError
 from simulations.bench_cli import add_bench
+from simulations.leakage_cli import leakage
 
 
 class ModelKind(StrEnum):
@@ -21,6 +22,15 @@ class ModelKind(StrEnum):
     ADDITIVE = "additive"  # vertical: block-Newton over private linear maps
     NEURAL = "neural"  # horizontal: DP-SGD and encrypted sums; vertical: a split network
     BLIND = "blind"  # vertical: the additive model on the platform's own frozen encoder
+    BOOSTED = "boosted"  # vertical: gradient-boosted trees over all parties' features
+
+
+class DisclosureLevel(StrEnum):
+    """What a boosted training discloses of a partner's features, from the least on."""
+
+    OWNER = "owner"  # trees are grown at their owner
+    BINS = "bins"  # sums and split bits, from which bin codes can be rebuilt
+    ORDER = "order"  # the bin codes themselves
 
 
 DEMO_BANKS, DEMO_PARTITION = 4, "iid"
@@ -37,6 +47,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(train)
     app.command()(predict)
+    app.command()(leakage)
     add_bench(app)
 
 
@@ -53,10 +64,12 @@ def demo(
 ) -> None:
     """A bank and an e-commerce platform train one default model on real data (UCI, 30,000 rows).
 
-    Two Flower clients align their borrowers, train the additive model without exchanging a row,
-    once with exact sums and once with label noise, and compare it with what the bank has alone and
-    with what pooling the plaintext would reach. Then four banks with rows and labels of their own
-    train one network under record-level differential privacy and encrypted aggregation.
+    Two Flower clients align their borrowers and train without exchanging a row: the additive model,
+    once with exact sums and once with label noise, and boosted trees. Each is compared with what
+    the bank has alone, with what pooling the plaintext would reach, and in what it gave away: a
+    short attack rebuilds the platform's bins from what the bank learned of them. Then four banks
+    with rows and labels of their own train one network under record-level differential privacy and
+    encrypted aggregation.
     """
     from simulations.training_choice import Asked, demo_federations
 
@@ -65,7 +78,11 @@ def demo(
     vertical = _run(
         federation,
         "demo",
-        [{"name": "exact"}, {"name": "label-noise", "label_epsilon": label_epsilon}],
+        [
+            {"name": "exact"},
+            {"name": "label-noise", "label_epsilon": label_epsilon},
+            {"name": "boosted", "kind": "boosted"},
+        ],
         output,
         baselines=True,
         quiet=quiet or as_json,
@@ -98,7 +115,16 @@ def train(
         ModelKind | None,
         typer.Option(
             help="additive; neural: a split network (vertical) or several banks' one (horizontal); "
-            "blind: additive over the platform's own encoder. Default: the file's."
+            "blind: additive over the platform's own encoder; boosted: gradient-boosted trees. "
+            "Default: the file's."
+        ),
+    ] = None,
+    disclosure: Annotated[
+        DisclosureLevel | None,
+        typer.Option(
+            help="Boosted: what the bank may learn of partners' features, if their manifests "
+            "accept it: owner, bins (bin codes can be rebuilt) or order (the bin codes). Default: "
+            "the file's, or bins."
         ),
     ] = None,
     topology: Annotated[
@@ -146,9 +172,9 @@ def train(
 ) -> None:
     """Train one default model on the parties of a federation file, all on this machine.
 
-    Vertical: a bank and partners train the additive model, or a neural one. Horizontal: several
-    banks train one network; their updates are added up encrypted. Every party's work opens its own
-    manifest and table only.
+    Vertical: a bank and partners train the additive model, a neural one or trees. Horizontal:
+    several banks train one network; their updates are added up encrypted. Every party's work opens
+    its own manifest and table only.
     """
     from clients.federation_file import Topology, read_federation
     from simulations.training_choice import (
@@ -158,7 +184,9 @@ def train(
         vertical_overrides,
     )
 
-    asked = Asked(model, topology, label_epsilon, record_epsilon, client_epsilon, architecture)
+    asked = Asked(
+        model, topology, label_epsilon, record_epsilon, client_epsilon, architecture, disclosure
+    )
     refuse_unused(config, asked, banks=banks, partition=partition, resume=resume)
     file = federation_to_train(
         config,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -13,10 +14,12 @@ from rich.table import Table
 
 from federation.metrics import Comparison
 from federation.proto.relay_pb2 import ProgressNote
+from federation.vertical.trainings import BOOSTED
 from simulations.run_record import (
     ALONE,
     POOLED,
     RunFigures,
+    giveaways,
     noise_words,
     sent_by_kind,
     words_by_party,
@@ -109,12 +112,7 @@ def print_table(figures: RunFigures, console: Console) -> None:
     table.add_row(f"{figures.label_party} alone", *_cells(figures.comparisons[ALONE]))
     table.add_section()
     for training in figures.trainings:
-        name = "federated"
-        if training["name"] != figures.main_training:
-            name = f"federated, {training['name']}"
-        if training["label_noise"] is not None:
-            noise = training["label_noise"]
-            name = f"federated, label noise ε = {noise['epsilon']:g} *"
+        name = _name(figures, training)
         table.add_row(f"[bold]{name}[/bold]", *_cells(figures.comparisons[training["name"]]))
     table.add_section()
     if POOLED in figures.comparisons:
@@ -126,9 +124,46 @@ def print_table(figures: RunFigures, console: Console) -> None:
         words = noise_words(training)
         if words:
             console.print(f"* {words}.", highlight=False)
+    _print_giveaways(figures, console)
     console.print(f"Ledger of these labels: {bank['ledger']['sentence']}.\n", highlight=False)
     _print_disclosures(figures, console)
     _print_seconds(figures, console)
+
+
+def _name(figures: RunFigures, training: Mapping[str, Any]) -> str:
+    noise = training["label_noise"]
+    if noise is not None:
+        how = training["name"] if training["kind"] == BOOSTED else "label noise"
+        return f"federated, {how} ε = {noise['epsilon']:g} *"
+    if training["name"] == figures.main_training:
+        return "federated"
+    return f"federated, {training['name']}"
+
+
+def _print_giveaways(figures: RunFigures, console: Console) -> None:
+    """What each model gave away, beside the others."""
+    table = Table(title="What each model gave away", title_justify="left")
+    for column in (
+        "model",
+        f"{figures.label_party} learned of features",
+        "partners learned of labels",
+        "bins rebuilt",
+    ):
+        table.add_column(column, overflow="fold")
+    given = giveaways(figures)
+    for training in figures.trainings:
+        one = given[str(training["name"])]
+        several = len(one.rebuilt) > 1
+        shares = [f"{share:.0%}{f' of {who}' * several}" for who, share, _ in one.rebuilt]
+        name = _name(figures, training)
+        table.add_row(name, one.of_features, one.of_labels, ", ".join(shares) or "–")
+    console.print(table)
+    for leak in figures.leaks:
+        console.print(
+            f"Rebuilt: share of the entropy of {leak.partner}'s bins ({leak.how}); veilscore "
+            "leakage runs the whole attack.",
+            highlight=False,
+        )
 
 
 def _cells(comparison: Comparison) -> tuple[str, str, str]:

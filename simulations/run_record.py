@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from clients.federation_file import FederationConfig
-from clients.vault import load_part
+from federation.boosting.results import Given
+from federation.boosting.settings import Disclosure
 from federation.metrics import Comparison, MetricEstimates, compare_models
 from federation.record_chain import Entry
+from federation.vertical.boosted_words import BoostedWords
 from federation.vertical.borrowers import bin_floor
 from federation.vertical.plain_words import (
     PartyWords,
@@ -26,7 +28,9 @@ from federation.vertical.plain_words import (
     feature_party_words,
     label_party_words,
 )
-from federation.vertical.trainings import SPLIT
+from federation.vertical.trainings import BOOSTED
+from simulations.giveaways import Giveaway, giveaway_of
+from simulations.run_leakage import RunLeak
 
 Vector = npt.NDArray[np.float64]
 BOOTSTRAP_SEED = 7
@@ -57,6 +61,7 @@ class RunFigures:
         seconds: by stage.
         transport: in words.
         fingerprints: of every party's pinned key.
+        leaks: what short attacks on boosted trainings' transcripts rebuilt.
         total_seconds: of the whole run, with its report.
     """
 
@@ -76,6 +81,7 @@ class RunFigures:
     seconds: Mapping[str, float]
     transport: str
     fingerprints: Mapping[str, str]
+    leaks: tuple[RunLeak, ...] = ()
     total_seconds: float = 0.0
 
     @property
@@ -153,6 +159,7 @@ def words_by_party(figures: RunFigures) -> dict[str, PartyWords]:
             t["kind"],
             int(t["settings"].get("embedding", 0)),
             {tuple(name.partition("~")[2].split("+")): n for name, n in t["fallbacks"].items()},
+            _boosted_words(figures, t) if t["kind"] == BOOSTED else None,
         )
         for t in figures.trainings
     ]
@@ -172,18 +179,32 @@ def words_by_party(figures: RunFigures) -> dict[str, PartyWords]:
     return words | {COORDINATOR: coordinator_words(figures.fingerprints)}
 
 
-def importances(figures: RunFigures, run_folder: Path) -> dict[str, list[tuple[str, float]]]:
-    """Importance of each feature of each party under its public label, from the parts' files."""
-    found: dict[str, list[tuple[str, float]]] = {}
-    if figures.main_kind == SPLIT:  # a network has no importance a feature
-        return found
-    for party in figures.summaries:
-        part = load_part(run_folder / party / f"model-{figures.main_training}.json")
-        found[party] = [
-            (shape.label or f"feature {number} of {party}", shape.importance)
-            for number, shape in enumerate(part.shape_functions(), start=1)
-        ]
-    return found
+def _boosted_words(figures: RunFigures, training: Mapping[str, Any]) -> BoostedWords:
+    bank, settings = figures.summaries[figures.label_party], training["settings"]
+    counts = bank["counts"]
+    return BoostedWords(
+        Disclosure(settings["disclosure"]),
+        int(settings["bins"]),
+        int(counts["training"]) + int(counts["validation"]),
+        int(counts["test"]),
+        {partner: _given(counted) for partner, counted in training.get("given", {}).items()},
+        len(figures.config.feature_parties),
+        settings.get("order_epsilon"),
+        {leak.partner: leak.share for leak in figures.leaks if leak.training == training["name"]},
+    )
+
+
+def _given(counted: Mapping[str, Any]) -> Given:
+    return Given(**{one.name: int(counted.get(one.name, 0)) for one in fields(Given)})
+
+
+def giveaways(figures: RunFigures) -> dict[str, Giveaway]:
+    """What each training gave away, in short phrases, by training."""
+    partners = [party.name for party in figures.config.feature_parties]
+    return {
+        str(t["name"]): giveaway_of(t, figures.label_party, partners, figures.leaks)
+        for t in figures.trainings
+    }
 
 
 def _metrics(estimates: MetricEstimates) -> dict[str, Any]:
@@ -236,6 +257,7 @@ def metrics_json(figures: RunFigures) -> str:
             }
             for party, words in words_by_party(figures).items()
         },
+        "leakage": [leak.to_json() for leak in figures.leaks],
         "bytes": dict(figures.bytes_sent) | {"total": sum(figures.bytes_sent.values())},
         "seconds": {stage: round(value, 3) for stage, value in figures.seconds.items()}
         | {"total": round(figures.total_seconds, 3)},

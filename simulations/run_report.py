@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from clients.vault import Vault, load_part
+from federation.boosting.settings import Disclosure
 from federation.metrics import stability
 from federation.privacy.events import Exact, Unit
 from federation.privacy.history import PrivacyHistory
@@ -25,17 +27,20 @@ from federation.report.figures import (
     ReportInput,
     RoundPoint,
     StageSeconds,
+    TrainingCourse,
     model_curves,
 )
-from federation.report.shapes import IMPORTANCE_MEASURE, shapes_of
+from federation.report.giveaway import Rebuilt, TrainingGiveaway
+from federation.report.shapes import shapes_of
 from federation.vertical.plain_words import direction
-from federation.vertical.trainings import BLIND, SPLIT
+from federation.vertical.trainings import BLIND, BOOSTED, SPLIT
+from simulations.run_importance import importance_measure, importances
 from simulations.run_record import (
     ALONE,
     COORDINATOR,
     POOLED,
     RunFigures,
-    importances,
+    giveaways,
     sent_by_kind,
     words_by_party,
 )
@@ -58,7 +63,9 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
         )
         if name in figures.probabilities
     ]
-    rounds = next(t for t in figures.trainings if t["name"] == main)["rounds"]
+    leading = next(t for t in figures.trainings if t["name"] == main)
+    kinds = {str(t["kind"]) for t in figures.trainings}
+    boosted = {Disclosure(t["settings"]["disclosure"]) for t in _boosted(figures)}
     return ReportInput(
         title=f"Default model of {figures.label_party} with {partners}",
         run_id=figures.run,
@@ -74,14 +81,15 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
             PartyImportance(party, tuple(FeatureImportance(name, value) for name, value in items))
             for party, items in importances(figures, run_folder).items()
         ),
-        importance_measure=IMPORTANCE_MEASURE,
-        direction=direction({str(t["kind"]) for t in figures.trainings}),
+        importance_measure=importance_measure(figures),
+        direction=direction(kinds, boosted),
         disclosures=tuple(_disclosures(figures)),
         ledger=tuple(_ledger(figures)),
-        rounds=tuple(
-            RoundPoint(figure["number"], figure["validation_auc"], figure["training_loss"])
-            for figure in rounds
-        ),
+        rounds=_rounds(leading),
+        step=_step(leading),
+        courses=tuple(_course_of(t) for t in _boosted(figures) if t["name"] != main),
+        giveaways=tuple(_giveaways(figures)),
+        label_party=figures.label_party,
         stages=tuple(StageSeconds(name, value) for name, value in figures.seconds.items()),
         transport=figures.transport,
         processes=tuple(
@@ -89,7 +97,7 @@ def report_input(figures: RunFigures, run_folder: Path) -> ReportInput:
         ),
         stability=stability(figures.fit_probabilities[main], figures.probabilities[main]),
         shapes=()
-        if figures.main_kind == SPLIT
+        if figures.main_kind in (SPLIT, BOOSTED)
         else tuple(
             shapes_of(
                 load_part(run_folder / figures.label_party / f"model-{main}.json"), SHOWN_SHAPES
@@ -113,8 +121,71 @@ def _course(training: Mapping[str, Any]) -> str:
     if training["kind"] == SPLIT:
         protected = "true labels' gradients" if noise is None else "labels flipped once"
         return f"split network, {count} exchanges, {protected}"
+    if training["kind"] == BOOSTED:
+        settings = training["settings"]
+        return f"{count} trees of depth {settings['depth']}, disclosure '{settings['disclosure']}'"
     model = "frozen encoder, " if training["kind"] == BLIND else ""
     return f"{model}{count} rounds, {'exact sums' if noise is None else 'label noise'}"
+
+
+def _boosted(figures: RunFigures) -> list[Mapping[str, Any]]:
+    return [training for training in figures.trainings if training["kind"] == BOOSTED]
+
+
+def _step(training: Mapping[str, Any]) -> str:
+    return "tree" if training["kind"] == BOOSTED else "round"
+
+
+def _rounds(training: Mapping[str, Any]) -> tuple[RoundPoint, ...]:
+    return tuple(
+        RoundPoint(
+            figure["number"],
+            figure["validation_auc"],
+            figure["training_loss"],
+            figure.get("validation_log_loss"),
+        )
+        for figure in training["rounds"]
+    )
+
+
+def _course_of(training: Mapping[str, Any]) -> TrainingCourse:
+    """A boosted training's course, and whose splits its trees have."""
+    splits: Counter[str] = Counter()
+    for figure in training["rounds"]:
+        splits.update(figure.get("splits", {}))
+    kept = f"{training['best_round']} of {len(training['rounds'])} trees are in the model"
+    note = f"{kept}. Splits by party: " + ", ".join(f"{p} {n}" for p, n in sorted(splits.items()))
+    name = f"Training '{training['name']}', {_course(training)}"
+    return TrainingCourse(name, _step(training), _rounds(training), f"{note}.")
+
+
+def _giveaways(figures: RunFigures) -> list[TrainingGiveaway]:
+    found = []
+    for name, one in giveaways(figures).items():
+        training = next(t for t in figures.trainings if t["name"] == name)
+        found.append(
+            TrainingGiveaway(
+                _model_name(figures, name),
+                _role(figures, training),
+                figures.comparisons[name].metrics.auc,
+                one.sentence,
+                one.of_features,
+                one.of_labels,
+                one.numbers,
+                tuple(Rebuilt(*each) for each in one.rebuilt),
+                one.not_rebuilt,
+            )
+        )
+    return found
+
+
+def _role(figures: RunFigures, training: Mapping[str, Any]) -> ModelRole:
+    """A training's role: the leading one's, or what sets it apart from that."""
+    if training["name"] == figures.main_training and training["label_noise"] is None:
+        return ModelRole.FEDERATED
+    if training["label_noise"] is not None:
+        return ModelRole.FEDERATED_PRIVATE
+    return ModelRole.FEDERATED_OTHER
 
 
 def _models(figures: RunFigures) -> list[ModelRow]:
@@ -134,7 +205,7 @@ def _models(figures: RunFigures) -> list[ModelRow]:
         rows.append(
             ModelRow(
                 _model_name(figures, name),
-                ModelRole.FEDERATED if noise is None else ModelRole.FEDERATED_PRIVATE,
+                _role(figures, training),
                 comparison.metrics,
                 _course(training),
                 comparison.difference.auc,

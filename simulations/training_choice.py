@@ -11,7 +11,7 @@ from typing import Any
 from clients.federation_file import FederationConfig, Topology, read_federation
 from federation.errors import InputError
 
-SPLIT = "split"
+SPLIT, BOOSTED = "split", "boosted"
 LARGEST_EPSILON = 100
 
 
@@ -25,6 +25,7 @@ class Asked:
     record_epsilon: float | None = None
     client_epsilon: float | None = None
     architecture: str | None = None
+    disclosure: str | None = None
 
     def horizontal_overrides(self) -> dict[str, Any]:
         """Settings of a horizontal run that replace the file's.
@@ -41,6 +42,11 @@ class Asked:
             raise InputError(
                 "--label-epsilon: protects labels in a vertical federation; several banks protect "
                 "whole records: use --record-epsilon"
+            )
+        if self.disclosure is not None:
+            raise InputError(
+                f"--disclosure {self.disclosure}: is for boosted trees between a bank and its "
+                "partners; several banks train a neural model, so leave it out"
             )
         from federation.neural.settings import ARCHITECTURES
 
@@ -177,4 +183,12 @@ def vertical_overrides(config: FederationConfig, asked: Asked) -> dict[str, Any]
         overrides["label_epsilon"] = asked.label_epsilon
     if asked.model is not None:
         overrides["kind"] = SPLIT if asked.model == "neural" else asked.model
+    if asked.disclosure is not None:
+        if overrides.get("kind", config.model.get("kind")) != BOOSTED:
+            raise InputError(
+                f"--disclosure {asked.disclosure}: says what boosted trees disclose, and this "
+                f'model is none; add --model boosted, or set [model] kind = "boosted" in '
+                f"{config.path}"
+            )
+        overrides["disclosure"] = str(asked.disclosure)
     return overrides

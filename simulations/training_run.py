@@ -21,8 +21,10 @@ from clients.vault import write_private
 from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.proto.relay_pb2 import ProgressNote
+from federation.session.machine import Progress
 from federation.vertical.trainings import Training
 from simulations.flower_run import new_run_id, run_in_flower
+from simulations.run_leakage import RunLeak, short_leaks
 from simulations.run_record import (
     ALONE,
     POOLED,
@@ -141,6 +143,7 @@ def _figures(
     started = time.perf_counter()
     comparisons = compare(scores["label"], models)
     seconds["bootstrap"] = time.perf_counter() - started
+    leaks = _leaks(config, folder, outcome, seconds, on_progress)
     return RunFigures(
         run=run,
         created=datetime.now(UTC),
@@ -158,7 +161,29 @@ def _figures(
         seconds=seconds,
         transport=TRANSPORT,
         fingerprints={party: pin.fingerprint for party, pin in pins_of(config).items()},
+        leaks=leaks,
     )
+
+
+def _leaks(
+    config: FederationConfig,
+    folder: Path,
+    outcome: Any,
+    seconds: dict[str, float],
+    on_progress: OnProgress,
+) -> tuple[RunLeak, ...]:
+    """What short attacks on boosted trainings' transcripts rebuild."""
+
+    def show(step: Progress) -> None:
+        note = ProgressNote(stage=step.stage, fraction=step.fraction, detail=step.detail)
+        on_progress("", note)
+
+    started = time.perf_counter()
+    trainings = outcome.summaries[config.label_party.name]["trainings"]
+    leaks = short_leaks(config, folder, trainings, show)
+    if leaks:
+        seconds["attack on the transcripts"] = time.perf_counter() - started
+    return leaks
 
 
 def _pooled_as(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.vault import load_model
+from clients.vault import load_binned, load_model
 from federation.additive.model_part import ModelPart
+from federation.boosting.model_part import BoostedPart
 from federation.errors import InputError
 from federation.split.part import SUFFIX, NetworkPart
 
@@ -67,6 +68,13 @@ def read_run(run: Path, party: str, feature_parties: Sequence[str]) -> RunParts:
         for path in sorted(folder.glob(f"model-*{SUFFIX}"))
         if path.with_suffix(".json") not in paths
     )
+    boosted = [path for path in paths if isinstance(load_binned(path), BoostedPart)]
+    notes += tuple(
+        f"{path.name} is not served: the label party's trees take split bits of a boosted "
+        "training, which are no points to add up"
+        for path in boosted
+    )
+    paths = [path for path in paths if path not in boosted]
     if not paths:
         why = f" ({notes[0]})" if notes else "; train first"
         raise InputError(f"{folder}: there is no model part to answer with{why}")

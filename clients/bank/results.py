@@ -1,7 +1,8 @@
 """What a label party keeps of a training, and what it tells the run's record.
 
-Kept: model parts and scores, in its own folder. Told: figures without a row, a weight or a metric
-of its borrowers; under label noise no loss either, since the noise does not cover it.
+Kept: model parts, scores and transcripts of boosted trainings, in its own folder. Told: figures
+without a row, a weight or a metric of its borrowers; under label noise no loss either, since the
+noise does not cover it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import pyarrow.parquet as pq
 
 from clients.bank.served import served_name
 from clients.manifest import PartyManifest
-from clients.vault import save_model, save_served_model, write_private
+from clients.vault import save_model, save_served_model, save_transcript, write_private
 from federation.additive.label_party import LabelPartyFit
+from federation.boosting.results import BoostedLabelFit
 from federation.identity import PartyKey
 from federation.privacy.events import LABEL, event_to_json
 from federation.privacy.ledger import Expenditure, history_of
@@ -70,6 +72,9 @@ def keep_results(
         save_model(folder, training.settings.name, training.part)
         test[training.settings.name] = training.test_scores
         fitted[training.settings.name] = training.fit.scores
+        if isinstance(training.fit, BoostedLabelFit):
+            for partner, transcript in training.fit.transcripts.items():
+                save_transcript(folder, training.settings.name, partner, transcript)
         if training.variants:
             model = served(training, sentence)
             save_served_model(folder / served_name(training.settings.name), model, key)
@@ -97,7 +102,7 @@ def keep_results(
 def _training(training: TrainingResult) -> dict[str, Any]:
     settings = training.settings
     noise = _label_noise(training)
-    return {
+    record: dict[str, Any] = {
         "name": settings.name,
         "kind": settings.to_json().get("kind", ADDITIVE),
         "settings": settings.to_json(),
@@ -108,6 +113,10 @@ def _training(training: TrainingResult) -> dict[str, Any]:
         "label_noise": noise,
         "seconds": round(training.seconds, 4),
     }
+    if isinstance(training.fit, BoostedLabelFit):
+        given = training.fit.given
+        record["given"] = {partner: asdict(counts) for partner, counts in given.items()}
+    return record
 
 
 def _label_noise(training: TrainingResult) -> dict[str, Any] | None:

@@ -5,7 +5,17 @@ they are about leaves; whole files are written beside and renamed, so that none 
 """
 
 from clients.vault.chain_file import ChainFile
-from clients.vault.model_files import load_model, load_network, load_part, save_model, save_part
+from clients.vault.model_files import (
+    load_binned,
+    load_model,
+    load_network,
+    load_part,
+    load_transcript,
+    save_model,
+    save_part,
+    save_transcript,
+    transcript_path,
+)
 from clients.vault.party_key_file import party_key
 from clients.vault.private_files import write_private
 from clients.vault.served_models import (
@@ -22,15 +32,19 @@ __all__ = [
     "ChainFile",
     "DisclosureLog",
     "Vault",
+    "load_binned",
     "load_model",
     "load_network",
     "load_part",
     "load_served_model",
+    "load_transcript",
     "party_key",
     "read_signed_document",
     "save_model",
     "save_part",
     "save_served_model",
+    "save_transcript",
     "signed_document",
+    "transcript_path",
     "write_private",
 ]

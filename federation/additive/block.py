@@ -86,9 +86,9 @@ class Block:
         """
         matrices = []
         for index, term in enumerate(self.terms):
-            matrix = smoothness * term.penalty
+            matrix = term.strength * smoothness * term.penalty
             if term.shrunk:
-                matrix = matrix + ridge * np.eye(term.bins)
+                matrix = matrix + term.strength * ridge * np.eye(term.bins)
             if stretch is not None:
                 tighter = stretch[self.offsets[index] : self.offsets[index + 1]]
                 matrix = matrix * np.outer(tighter, tighter)

@@ -40,44 +40,53 @@ class FeaturePartyFit:
     best_round: int
 
 
+@dataclass(frozen=True)
+class MainScores:
+    """What pairs stand on: the own main terms' scores of the borrowers of the fit, and rounds."""
+
+    scores: Vector
+    rounds: int
+
+
 def train(
     own: Block,
     omitted: Codes,
-    side: FeatureSide,
+    side: FeatureSide | None,
     masks: PairwiseMasks,
     label_party: str,
     name: str,
     max_rounds: int = 100,
+    mains: MainScores | None = None,
 ) -> Generator[Step, object, FeaturePartyFit]:
-    """One training.
+    """One training, of the main terms or of the pairs on top of them.
 
     Args:
         own: the own block over the borrowers of the fit.
         omitted: each term's bin that has no row in D.
-        side: the ready private linear map.
+        side: the ready private linear map; None where the block has no term: its step is nothing.
         masks: agreed with the other feature parties; none of them, no mask.
         label_party: its name.
         name: the training's name, unique in the session (masks are bound to it).
         max_rounds: most rounds that the plan allows; every round tells the label party one more
             number a borrower, so this party holds it to that.
+        mains: of the pairs, what they stand on.
     """
+    mains = mains or MainScores(np.zeros(own.borrowers), 0)
     weights = np.zeros(own.size)
     kept: dict[int, Vector] = {}
-    number = 0
+    number = mains.rounds
     while True:
         number += 1
-        query = yield from expect(label_party, Query)
-        yield Send(label_party, "answer", side.answer(query))
-        sums = yield from expect(label_party, Sums)
-        _check_sums(sums)
-        gradient = own.complete(side.reveal(sums) / sums.scale, sums.total / sums.scale, omitted)
-        penalty = own.penalty(sums.smoothness, sums.ridge, _stretch(own, omitted, sums))
-        stepped = _surrogate_fit(own, weights, gradient, penalty, sums)
-        direction = stepped - weights
-        slope = float(-gradient @ direction + weights @ penalty.times(direction))
-        curvature = penalty.along(direction)
-        body = _partial_scores(own.scores(stepped), masks, name, number, "fit")
-        along = to_wide_fixed_point(np.array([slope, curvature]))
+        step = _LocalStep(weights, 0.0, 0.0)
+        if side is not None:
+            query = yield from expect(label_party, Query)
+            yield Send(label_party, "answer", side.answer(query))
+            sums = yield from expect(label_party, Sums)
+            _check_sums(sums)
+            step = _local_step(own, omitted, weights, side.reveal(sums), sums, mains.scores)
+        direction = step.weights - weights
+        body = _partial_scores(mains.scores + own.scores(step.weights), masks, name, number, "fit")
+        along = to_wide_fixed_point(np.array([step.slope, step.curvature]))
         along += masks.mask(2, f"{name}/fit/{number}/along")
         body.slope, body.curvature = map(int, along)
         yield Send(label_party, "partial_scores", body)
@@ -89,7 +98,7 @@ def train(
                 f"{number} with a step from 0 to 2 is right"
             )
         kept[number] = weights + verdict.step * direction
-        if number >= max_rounds and not verdict.stop:
+        if number - mains.rounds >= max_rounds and not verdict.stop:
             raise ProtocolError(
                 f"round {number} of training '{name}' is the last that the plan allows, but the "
                 "verdict asks for another one"
@@ -109,11 +118,36 @@ def send_partial_scores(
     return Send(label_party, "partial_scores", _partial_scores(scores, masks, name, 0, part))
 
 
+@dataclass(frozen=True)
+class _LocalStep:
+    """Where a step of length 1 leads, and how the penalised loss bends along it."""
+
+    weights: Vector
+    slope: float
+    curvature: float
+
+
+def _local_step(
+    own: Block,
+    omitted: Codes,
+    weights: Vector,
+    revealed: npt.NDArray[np.int64],
+    sums: Sums,
+    mains: Vector,
+) -> _LocalStep:
+    gradient = own.complete(revealed / sums.scale, sums.total / sums.scale, omitted)
+    penalty = own.penalty(sums.smoothness, sums.ridge, _stretch(own, omitted, sums))
+    stepped = _surrogate_fit(own, weights, gradient, penalty, sums, mains)
+    direction = stepped - weights
+    slope = float(-gradient @ direction + weights @ penalty.times(direction))
+    return _LocalStep(stepped, slope, penalty.along(direction))
+
+
 def _surrogate_fit(
-    own: Block, weights: Vector, gradient: Vector, penalty: Penalty, sums: Sums
+    own: Block, weights: Vector, gradient: Vector, penalty: Penalty, sums: Sums, mains: Vector
 ) -> Vector:
     scores = own.scores(weights)
-    offset = surrogate_offset(scores, sums.base_rate)
+    offset = mains + surrogate_offset(mains + scores, sums.base_rate)
     weight = sums.fold_share * sums.curvature
     label_sums = gradient + weight * own.sums(sigmoid(offset + scores))
     return own.fit(label_sums, offset, weight, penalty, weights, SURROGATE_STEPS)

@@ -9,7 +9,7 @@ docs/protocol.md lists the messages.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ class LabelPartyFit:
         scores: log-odds of the borrowers of the fit.
         noise: the label noise that was used, if any.
         drawn: its draws.
+        mains: of a fit with pairs, the fit of the main terms that it stands on.
     """
 
     weights: Vector
@@ -51,13 +52,14 @@ class LabelPartyFit:
     scores: Vector
     noise: LabelNoise | None
     drawn: DrawnNoise | None = field(default=None, repr=False)
+    mains: LabelPartyFit | None = None
 
 
 def train(
     labels: Vector,
     validation: npt.NDArray[np.bool_],
     own: Block,
-    maps: Mapping[str, LabelSide],
+    maps: Mapping[str, LabelSide | None],
     map_rows: Mapping[str, int],
     settings: AdditiveSettings,
     features: int,
@@ -65,46 +67,67 @@ def train(
     rounding: RoundingDraws | None = None,
     name: str | None = None,
     drawn: DrawnNoise | None = None,
+    mains: LabelPartyFit | None = None,
 ) -> Generator[Step, object, LabelPartyFit]:
-    """One training.
+    """One training, of the main terms or of the pairs on top of them.
 
     Args:
         labels: 1 for default, 0 for none, of the borrowers of the fit.
         validation: which of them judge the penalty before they join the training.
-        own: the own block over them; its first term is the intercept.
-        maps: a ready private linear map with each feature party.
+        own: the own block over them; its first term is the intercept. With pairs, the main terms
+            come first, as they were.
+        maps: a ready private linear map with each feature party; with pairs, None of one that has
+            no pair, and whose step is nothing.
         map_rows: how many rows each partner's matrix has.
         settings: what all parties agreed on.
-        features: features of all parties together, for the label noise.
+        features: features (and pairs) of all parties together, for the label noise.
         run: the run's name in the ledger.
         rounding: draws for the rounding of residuals.
         name: of a fallback; None: the training's own.
         drawn: the noise of an earlier fit of the same labels over the same bins, which serves this
             one too: all that follows from one noisy label sum is one release.
+        mains: the fit of the main terms, for the pairs. It entered what both release, its penalty
+            holds, and its weights stay as they are but for the own ones.
     """
     name = name or settings.name
     noise = LabelNoise.for_settings(settings, features)
-    if drawn is None:
-        yield Release(_release(noise, run, name, tuple(maps)))
-        if noise is not None:
-            partners = {p: noise.draw(map_rows[p]) for p in maps}
-            drawn = DrawnNoise(noise.draw(own.size), partners)
+    if drawn is None and mains is None:
+        yield Release(_release(noise, run, name, tuple(maps), settings.pairs))
+    if drawn is None and noise is not None:
+        partners = {p: noise.draw(map_rows[p]) for p, side in maps.items() if side is not None}
+        known = mains.drawn.own if mains and mains.drawn else np.zeros(0, dtype=np.int64)
+        more = noise.draw(own.size - known.size)
+        drawn = DrawnNoise(np.concatenate([known, more]), partners)
+    before, start = 0, TrainingState(np.zeros(own.size), np.zeros(len(labels)))
+    if mains is not None:
+        before = mains.rounds[-1].number
+        settings = replace(settings, penalty_path=(mains.rounds[-1].ridge / settings.ridge,))
+        weights = np.concatenate([mains.weights, np.zeros(own.size - mains.weights.size)])
+        start = TrainingState(weights, mains.scores - own.scores(weights))
     training = LabelPartyTraining(
-        labels, validation, own, settings, noise, len(maps), rounding, drawn.own if drawn else None
+        labels,
+        validation,
+        own,
+        settings,
+        noise,
+        len(maps),
+        rounding,
+        drawn.own if drawn else None,
+        before,
     )
 
     schedule = training.schedule
-    start = TrainingState(np.zeros(own.size), np.zeros(len(labels)))
     state = training.fit_own(start, 3 * OWN_STEPS)
     kept: dict[int, TrainingState] = {}
     while True:
-        number = len(schedule.rounds) + 1
+        number = schedule.next_round
         scores = training.scores(state)
         vector, scale = training.residual_vector(scores)
         public = training.public_numbers(scores, int(vector.sum()), scale)
-        for party, side in maps.items():
+        asked = {party: side for party, side in maps.items() if side is not None}
+        for party, side in asked.items():
             yield Send(party, "query", side.query(vector))
-        for party, side in maps.items():
+        for party, side in asked.items():
             answer = yield from expect(party, Answer)
             sums = side.decode(answer, drawn.partners[party] if drawn else None)
             sums.MergeFrom(public)
@@ -127,11 +150,12 @@ def train(
         if decision.stop:
             return LabelPartyFit(
                 state.weights,
-                tuple(schedule.rounds),
+                (*(mains.rounds if mains else ()), *schedule.rounds),
                 decision.from_round,
                 training.scores(state),
                 noise,
                 drawn,
+                mains,
             )
 
 
@@ -162,14 +186,15 @@ def _summed(
 
 
 def _release(
-    noise: LabelNoise | None, run: str, name: str, parties: tuple[str, ...]
+    noise: LabelNoise | None, run: str, name: str, parties: tuple[str, ...], pairs: int
 ) -> Expenditure:
     to = ", ".join(parties)
+    over = "bins and pairs of features" if pairs else "bins"
     if noise is None:
-        what = f"exact residual sums of every round over their own bins, to {to}"
+        what = f"exact residual sums of every round over their own {over}, to {to}"
         return Expenditure(Exact(), Unit.LABEL, run, f"training '{name}': {what}")
     what = (
-        f"label sums over their own bins with discrete Gaussian noise "
+        f"label sums over their own {over} with discrete Gaussian noise "
         f"(σ = {noise.residual_sigma:.1f} labels a bin, drawn once for all rounds), to {to}"
     )
     event = GaussianRelease(noise.rho)

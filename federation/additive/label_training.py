@@ -45,12 +45,14 @@ class LabelPartyTraining:
         partners: int = 1,
         rounding: RoundingDraws | None = None,
         own_noise: npt.NDArray[np.int64] | None = None,
+        before: int = 0,
     ) -> None:
         self.labels, self.own, self.noise = labels, own, noise
         self.rounding = rounding or RoundingDraws()
         self.validation = validation if noise is None else np.zeros_like(validation)
         self.class_weights = _class_weights(labels, settings.class_weight)
-        self.schedule = Schedule(settings, noise is not None, int(self.validation.sum()), partners)
+        judges = int(self.validation.sum())
+        self.schedule = Schedule(settings, noise is not None, judges, partners, before)
         drawn = np.zeros(own.size, dtype=np.int64)
         if noise is not None:
             drawn = noise.draw(own.size) if own_noise is None else own_noise.copy()
@@ -97,7 +99,7 @@ class LabelPartyTraining:
         """
         weights = self.fold_weights
         scale = RESIDUAL_SCALE / float(self.class_weights.max())
-        draws = self.rounding.of_round(len(self.schedule.rounds) + 1, len(scores))
+        draws = self.rounding.of_round(self.schedule.next_round, len(scores))
         expected = stochastic_round(scale * weights * sigmoid(scores), draws)
         observed = np.rint(scale * weights * self.labels).astype(np.int64)
         return np.clip(observed - expected, -RESIDUAL_SCALE, RESIDUAL_SCALE), scale

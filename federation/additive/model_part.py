@@ -10,17 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from federation.additive.pair_table import PairTable, pair_label
 from federation.binning import Binning
 from federation.errors import InputError
 from federation.record_chain import canonical_json
-from federation.schema import FeatureColumn, FeatureKind
+from federation.schema import FeatureColumn
 
 FORMAT = "veilscore additive model part 1"
+# Of a part with pairs: software that knows none must not score with the rest of it.
+PAIRS_FORMAT = "veilscore additive model part 2"
 
 
 @dataclass(frozen=True)
 class ShapeFunction:
-    """What one feature adds to the log-odds of default, bin by bin; for its owner to read."""
+    """What one feature adds to the log-odds of default, bin by bin; for its owner to read.
+
+    Of a pair of features, cell by cell, on top of what each of them adds.
+    """
 
     feature: str
     label: str | None
@@ -48,6 +54,7 @@ class ModelPart:
         labels: each feature's public label, or None.
         weights: per feature, the log-odds of each bin.
         shares: per feature, each bin's share of the training borrowers.
+        pairs: of these features, that add something together.
     """
 
     party: str
@@ -58,6 +65,7 @@ class ModelPart:
     labels: tuple[str | None, ...]
     weights: tuple[tuple[float, ...], ...]
     shares: tuple[tuple[float, ...], ...]
+    pairs: tuple[PairTable, ...] = ()
 
     def partial_scores(self, columns: Sequence[FeatureColumn]) -> npt.NDArray[np.float64]:
         """This part's log-odds of each borrower (n,), the intercept included.
@@ -68,6 +76,8 @@ class ModelPart:
         by_name = {column.spec.name: column for column in columns}
         count = len(columns[0].present) if columns else 0
         total = np.full(count, self.intercept)
+        paired = {name for pair in self.pairs for name in pair.features}
+        codes = {}
         for binning, weights in zip(self.binnings, self.weights, strict=True):
             column = by_name.get(binning.feature)
             if column is None:
@@ -75,22 +85,42 @@ class ModelPart:
                     f"the model part of {self.party} needs the feature '{binning.feature}', which "
                     f"its table does not have; it has: {', '.join(sorted(by_name))}"
                 )
-            total += np.array(weights)[binning.assign(column)]
+            own = binning.assign(column)
+            total += np.array(weights)[own]
+            if binning.feature in paired:
+                codes[binning.feature] = own
+        for pair in self.pairs:
+            first, second = pair.features
+            total += np.array(pair.cell_weights)[pair.cells(codes[first], codes[second])]
         return total
 
     def shape_functions(self) -> list[ShapeFunction]:
-        """Every feature's shape, most important first."""
+        """Every feature's and every pair's shape, most important first."""
         shapes = [
             ShapeFunction(binning.feature, label, tuple(binning.bin_labels()), weights, shares)
             for binning, label, weights, shares in zip(
                 self.binnings, self.labels, self.weights, self.shares, strict=True
             )
         ]
+        binnings = {binning.feature: binning for binning in self.binnings}
+        for pair in self.pairs:
+            labels = tuple(pair.cell_labels(*(binnings[name] for name in pair.features)))
+            weights, shares = pair.cell_weights, pair.cell_shares
+            shapes.append(ShapeFunction(pair.name, self.pair_label(pair), labels, weights, shares))
         return sorted(shapes, key=lambda shape: -shape.importance)
 
+    def pair_label(self, pair: PairTable) -> str | None:
+        """A pair's public label; None unless both of its features have one."""
+        names = [binning.feature for binning in self.binnings]
+        first, second = (self.labels[names.index(name)] for name in pair.features)
+        return pair_label(first, second)
+
     def to_json(self) -> str:
-        """Canonical JSON."""
-        return canonical_json({"format": FORMAT} | asdict(self))
+        """Canonical JSON; a part without pairs is written as it was before there were any."""
+        content = asdict(self) | {"format": PAIRS_FORMAT if self.pairs else FORMAT}
+        if not self.pairs:
+            del content["pairs"]
+        return canonical_json(content)
 
     @property
     def digest(self) -> str:
@@ -104,18 +134,23 @@ class ModelPart:
         Raises:
             InputError: names `where` and what is wrong.
         """
-        if content.get("format") != FORMAT:
-            raise InputError(f"{where}: not an additive model part; its format must be '{FORMAT}'")
+        form = content.get("format")
+        if form not in (FORMAT, PAIRS_FORMAT) or (form == PAIRS_FORMAT) != ("pairs" in content):
+            raise InputError(
+                f"{where}: not an additive model part; its format must be '{FORMAT}', or with "
+                f"pairs '{PAIRS_FORMAT}'"
+            )
         try:
             part = cls(
                 party=str(content["party"]),
                 session=str(content["session"]),
                 training=str(content["training"]),
                 intercept=float(content["intercept"]),
-                binnings=tuple(_binning(values) for values in content["binnings"]),
+                binnings=tuple(map(Binning.from_json, content["binnings"])),
                 labels=tuple(content["labels"]),
                 weights=tuple(tuple(map(float, row)) for row in content["weights"]),
                 shares=tuple(tuple(map(float, row)) for row in content["shares"]),
+                pairs=tuple(map(PairTable.from_json, content.get("pairs", ()))),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{where}: the model part is damaged ({error!r})") from error
@@ -126,30 +161,13 @@ class ModelPart:
                 "one a feature, the intercept a finite number)"
             )
         for binning, weights in zip(part.binnings, part.weights, strict=True):
-            places = (binning.other, binning.missing, binning.absent)
-            own = max(binning.ordered_bins, len(binning.categories), 1)
-            if not 1 <= own <= binning.bins or not all(0 <= p < binning.bins for p in places):
-                raise InputError(
-                    f"{where}: feature '{binning.feature}' has values in bins beyond its "
-                    f"{binning.bins}"
-                )
+            binning.check(where)
             if len(weights) != binning.bins or not np.isfinite(weights).all():
                 raise InputError(
                     f"{where}: feature '{binning.feature}' has {len(weights)} weights for "
                     f"{binning.bins} bins, or one that is not finite"
                 )
+        binnings = {binning.feature: binning for binning in part.binnings}
+        for pair in part.pairs:
+            pair.check(binnings, where)
         return part
-
-
-def _binning(values: Mapping[str, Any]) -> Binning:
-    content = dict(values)
-    return Binning(
-        feature=str(content["feature"]),
-        kind=FeatureKind(content["kind"]),
-        edges=tuple(map(float, content["edges"])),
-        categories=tuple(map(str, content["categories"])),
-        other=int(content["other"]),
-        missing=int(content["missing"]),
-        absent=int(content["absent"]),
-        bins=int(content["bins"]),
-    )

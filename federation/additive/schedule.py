@@ -56,12 +56,19 @@ class Schedule:
         noisy: whether sums carry label noise.
         validation: how many validation borrowers there are.
         partners: how many feature parties step at once.
+        before: rounds that were made before, of the main terms; those here are numbered on.
     """
 
     def __init__(
-        self, settings: AdditiveSettings, noisy: bool, validation: int, partners: int = 1
+        self,
+        settings: AdditiveSettings,
+        noisy: bool,
+        validation: int,
+        partners: int = 1,
+        before: int = 0,
     ) -> None:
         """Start at the strong end of the path."""
+        self._before = before
         self._settings = settings
         self._tolerance = settings.tolerance if partners == 1 else settings.tolerance / SEVERAL
         self._noisy = noisy
@@ -72,6 +79,11 @@ class Schedule:
         self._tried: dict[float, tuple[int, Vector]] = {}
         self.polishing = len(self._path) == 1
         self.rounds: list[Round] = []
+
+    @property
+    def next_round(self) -> int:
+        """The number of the next round to judge."""
+        return self._before + len(self.rounds) + 1
 
     @property
     def strengths(self) -> tuple[float, float]:
@@ -95,7 +107,7 @@ class Schedule:
             step: length of the partners' step.
             fell_by: what it took off the penalised loss, a borrower.
         """
-        number = len(self.rounds) + 1
+        number = self.next_round
         validation = float(validation_losses.mean()) if validation_losses.size else math.nan
         self.rounds.append(
             Round(
@@ -111,10 +123,12 @@ class Schedule:
         if not self.polishing:
             self._tried[self._factor] = (number, validation_losses)
             return self._walk(number)
-        last = number >= self._settings.max_rounds
+        last = len(self.rounds) >= self._settings.max_rounds
         if self._noisy:
             fixed = min(self._settings.noisy_rounds, self._settings.max_rounds)
-            return Decision(number >= fixed, number, f"{fixed} rounds were fixed beforehand")
+            return Decision(
+                len(self.rounds) >= fixed, number, f"{fixed} rounds were fixed beforehand"
+            )
         if fell_by < self._tolerance:
             return Decision(True, number, "the training loss has settled")
         return Decision(last, number, f"the limit of {number} rounds is reached" if last else "")

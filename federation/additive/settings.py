@@ -36,6 +36,10 @@ class AdditiveSettings:
             penalised loss a borrower; the next step of a Newton-like method would take off about
             its square.
         class_weight: "none", or "balanced" (both classes weigh the same in all).
+        pairs: most pairs of its own features for which a party adds a term to its finished main
+            terms; 0 for none.
+        pair_bins: most rows, and columns, of a pair's grid (2 to 16).
+        pair_ridge: how many times as strong a pair's penalties are as a feature's.
         label_epsilon: ε of label differential privacy for the whole training; None for exact sums.
         label_delta: its δ.
     """
@@ -49,6 +53,9 @@ class AdditiveSettings:
     noisy_rounds: int = 4
     tolerance: float = 1e-3
     class_weight: str = "none"
+    pairs: int = 0
+    pair_bins: int = 6
+    pair_ridge: float = 10.0
     label_epsilon: float | None = None
     label_delta: float = 1e-5
 
@@ -68,6 +75,9 @@ class AdditiveSettings:
             "noisy_rounds": _is_whole(self.noisy_rounds, 1, 100),
             "tolerance": _is_number(self.tolerance) and self.tolerance > 0,
             "class_weight": self.class_weight in ("none", "balanced"),
+            "pairs": _is_whole(self.pairs, 0, 100),
+            "pair_bins": _is_whole(self.pair_bins, 2, 16),
+            "pair_ridge": _is_number(self.pair_ridge) and self.pair_ridge > 0,
             "label_epsilon": self.label_epsilon is None
             or (_is_number(self.label_epsilon) and 0 < self.label_epsilon <= 100),
             "label_delta": _is_number(self.label_delta) and 0 < self.label_delta < 0.1,
@@ -83,6 +93,9 @@ class AdditiveSettings:
             "noisy_rounds": "a whole number from 1 to 100",
             "tolerance": "a positive number",
             "class_weight": '"none" or "balanced"',
+            "pairs": "a whole number from 0 to 100",
+            "pair_bins": "a whole number from 2 to 16",
+            "pair_ridge": "a positive number",
             "label_epsilon": "a number above 0, at most 100",
             "label_delta": "a number above 0 and below 0.1",
         }

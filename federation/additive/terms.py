@@ -23,12 +23,14 @@ class Term:
         bins: how many bins.
         penalty: (bins, bins) smoothness penalty, positive semi-definite, before its strength.
         shrunk: whether the ridge applies (not to an intercept).
+        strength: how many times as strong as other terms' both penalties are.
     """
 
     name: str
     bins: int
     penalty: Vector
     shrunk: bool = True
+    strength: float = 1.0
 
 
 INTERCEPT = Term("intercept", 1, np.zeros((1, 1)), shrunk=False)

@@ -164,8 +164,13 @@ def from_part(part: ModelPart, calibration: Calibration | None = None) -> Encryp
         calibration: folded in.
 
     Raises:
-        InputError: a weight is too large, or there are too many bins.
+        InputError: a weight is too large, there are too many bins, or the part has pairs.
     """
+    if part.pairs:
+        raise InputError(
+            f"the model part of {part.party} has terms of pairs of features, which encrypted "
+            "scoring does not know; publish a training with pairs = 0"
+        )
     used = calibration or Calibration()
     slope = used.slope / LOG_ODDS_A_POINT * STEPS_A_POINT
     start = used.intercept / LOG_ODDS_A_POINT * STEPS_A_POINT

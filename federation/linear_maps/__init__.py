@@ -8,6 +8,7 @@ from federation.linear_maps.choice import feature_side, label_side, scheme_for
 from federation.linear_maps.interface import Direction, FeatureSide, LabelSide
 from federation.linear_maps.kept import KeptFeatureMap, KeptLabelMap
 from federation.linear_maps.one_hot import OneHotMatrix
+from federation.linear_maps.sent_bins import without_fullest
 from federation.linear_maps.widths import full_width_bytes, message_bytes
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "label_side",
     "message_bytes",
     "scheme_for",
+    "without_fullest",
 ]

@@ -9,9 +9,10 @@ baby steps and giant steps. Sources: ElGamal 1985; Cramer, Gennaro, Schoenmakers
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -21,7 +22,16 @@ from federation.errors import InputError, ProtocolError
 from federation.libsodium import rbcl
 from federation.linear_maps.interface import Direction
 from federation.linear_maps.one_hot import OneHotMatrix
-from federation.linear_maps.vectors import check_vector
+from federation.linear_maps.vectors import (
+    check_features,
+    check_many_allowed,
+    check_open_by,
+    check_rows,
+    check_same_vectors,
+    check_vector,
+    check_vectors,
+    vectors_of,
+)
 from federation.proto.session_pb2 import Answer, HintBlock, MapOffer, MapSeed, Query, Sums
 
 SCHEME = "elgamal"
@@ -166,19 +176,36 @@ class ElGamalFeatureSide:
 
     def answer(self, query: Query) -> Answer:
         """Sums of ciphertexts by row, plus a fresh encryption of the mask (or of zero)."""
+        if query.vectors > 1:
+            raise ProtocolError(
+                f"query {query.query_id} holds {query.vectors} vectors where one is right"
+            )
+        return self._answer(query, 1, list(range(self._matrix.features)))
+
+    def answer_many(self, query: Query, features: Sequence[int] | None = None) -> Answer:
+        """The same for every vector, for the rows of some features; as `LatticeFeatureSide`."""
+        check_many_allowed(self._direction)
+        all_features = range(self._matrix.features)
+        chosen = check_features(all_features if features is None else features, len(all_features))
+        return self._answer(query, vectors_of(query), chosen)
+
+    def _answer(self, query: Query, count: int, features: list[int]) -> Answer:
         if self._public_key is None:
             raise ProtocolError("a query came before the map had a key")
-        if query.query_id in self._answered:
-            raise ProtocolError(
-                f"query {query.query_id} was repeated; every query needs a fresh id"
-            )
-        what = f"query {query.query_id}"
-        points = split_points(query.ciphertext, 2 * self._matrix.columns, what)
-        self._answered.add(query.query_id)
+        ids = range(query.query_id, query.query_id + count)
+        for query_id in ids:
+            if query_id in self._answered:
+                raise ProtocolError(f"query {query_id} was repeated; every query needs a fresh id")
+        columns, what = self._matrix.columns, f"query {query.query_id}"
+        points = split_points(query.ciphertext, 2 * columns * count, what)
+        self._answered.update(ids)
+        rows = self._matrix.rows_of(features)
+        of_rows = self._matrix.members()
+        members = [of_rows[row] for row in rows]
         masks, reply = [], []
-        for members in self._matrix.members():
+        for vector, borrowers in itertools.product(range(count), members):
             first, second = IDENTITY, IDENTITY
-            for borrower in members:
+            for borrower in borrowers + vector * columns:
                 first = add(first, points[2 * borrower])
                 second = add(second, points[2 * borrower + 1])
             to_owner = self._direction is Direction.TO_OWNER
@@ -189,7 +216,7 @@ class ElGamalFeatureSide:
             reply += [add(first, base_multiple(blinding)), add(second, fresh)]
         if self._direction is Direction.TO_OWNER:
             self._masks[query.query_id] = masks
-        return Answer(query_id=query.query_id, ciphertext=b"".join(reply))
+        return Answer(query_id=query.query_id, ciphertext=b"".join(reply), vectors=query.vectors)
 
     def reveal(self, sums: Sums) -> npt.NDArray[np.int64]:
         """Take the masks off in the exponent and read the small logarithms."""
@@ -224,7 +251,7 @@ class ElGamalLabelSide:
         self._noise_bound = noise_bound
         self._key = 1 + secrets.randbelow(GROUP_ORDER - 1)
         self._rows: int | None = None
-        self._open: set[int] = set()
+        self._open: dict[int, int] = {}  # vectors of every open query
         self._queries = 0
 
     @property
@@ -254,13 +281,26 @@ class ElGamalLabelSide:
         if not self.ready:
             raise ProtocolError("a query needs the map's offer first")
         check_vector(vector, self._columns, self._value_bound, "a vector")
+        return self._encrypted(vector[None])
+
+    def query_many(self, vectors: npt.NDArray[np.int64]) -> Query:
+        """The same for every row of vectors (k, n); takes k ids."""
+        check_many_allowed(self._direction)
+        if not self.ready:
+            raise ProtocolError("a query needs the map's offer first")
+        check_vectors(vectors, self._columns, self._value_bound)
+        query = self._encrypted(vectors)
+        query.vectors = len(vectors)
+        return query
+
+    def _encrypted(self, vectors: npt.NDArray[np.int64]) -> Query:
         parts = []
-        for value in vector.tolist():
+        for value in vectors.ravel().tolist():
             blinding = secrets.randbelow(GROUP_ORDER)
             parts += [base_multiple(blinding), base_multiple(value + blinding * self._key)]
         query_id = self._queries
-        self._queries += 1
-        self._open.add(query_id)
+        self._queries += len(vectors)
+        self._open[query_id] = len(vectors)
         return Query(query_id=query_id, ciphertext=b"".join(parts))
 
     def decode(self, answer: Answer, noise: npt.NDArray[np.int64] | None = None) -> Sums:
@@ -269,7 +309,7 @@ class ElGamalLabelSide:
             raise ProtocolError("this map's direction is to the label party; use open()")
         if noise is not None:
             check_vector(noise, self._rows or 0, self._noise_bound, "label noise")
-        points = self._decrypt(answer)
+        points = self._decrypt(answer, self._rows or 0)
         if noise is not None:
             shifts = (base_multiple(int(value)) for value in noise)
             points = [add(point, shift) for point, shift in zip(points, shifts, strict=True)]
@@ -279,16 +319,33 @@ class ElGamalLabelSide:
         """D·v itself."""
         if self._direction is not Direction.TO_LABEL_PARTY:
             raise ProtocolError("this map's direction is to the owner; its sums are masked")
-        points = self._decrypt(answer)
+        return self._logarithms(self._decrypt(answer, self._rows or 0))
+
+    def open_many(
+        self, answer: Answer, rows: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.int64]:
+        """The sums (k, len(rows)) of every vector of a query; as `LatticeLabelSide`."""
+        if self._direction is not Direction.TO_LABEL_PARTY:
+            raise ProtocolError("this map's direction is to the owner; its sums are masked")
+        answered = self._rows or 0
+        if rows is not None:
+            answered = len(check_rows(rows, answered))
+        vectors = self._open.get(answer.query_id, 1)
+        points = self._decrypt(answer, answered, vectors)
+        return self._logarithms(points).reshape(vectors, answered)
+
+    def _logarithms(self, points: list[bytes]) -> npt.NDArray[np.int64]:
         return np.array([discrete_logarithm(point, self._bound) for point in points], np.int64)
 
-    def _decrypt(self, answer: Answer) -> list[bytes]:
-        if answer.query_id not in self._open or self._rows is None:
+    def _decrypt(self, answer: Answer, rows: int, vectors: int = 1) -> list[bytes]:
+        if answer.query_id not in self._open:
             raise ProtocolError(f"an answer came to query {answer.query_id}, which is not open")
-        self._open.remove(answer.query_id)
         what = f"the answer to query {answer.query_id}"
-        points = split_points(answer.ciphertext, 2 * self._rows, what)
+        check_open_by(self._open[answer.query_id], vectors, answer.query_id)
+        del self._open[answer.query_id]
+        check_same_vectors(answer.vectors, vectors, what)
+        points = split_points(answer.ciphertext, 2 * rows * vectors, what)
         return [
-            subtract(points[2 * row + 1], multiple(self._key, points[2 * row]))
-            for row in range(self._rows)
+            subtract(points[2 * at + 1], multiple(self._key, points[2 * at]))
+            for at in range(rows * vectors)
         ]

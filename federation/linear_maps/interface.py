@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.proto.session_pb2 import Answer, HintBlock, MapOffer, MapSeed, Query, Sums
+
+# Vectors of one query: the gradients and hessians of 32 nodes, a level of a tree of depth 6.
+MOST_VECTORS = 64
 
 
 class Direction(StrEnum):
@@ -30,6 +33,16 @@ class FeatureSide(Protocol):
 
     def answer(self, query: Query) -> Answer:
         """D times the encrypted vector, masked (to the owner) and flooded or re-randomised."""
+
+    def answer_many(self, query: Query, features: Sequence[int] | None = None) -> Answer:
+        """D times every encrypted vector of a query, flooded or re-randomised.
+
+        Only in the direction to the label party.
+
+        Args:
+            query: 1 to `MOST_VECTORS` vectors.
+            features: whose rows of D are answered, in this order; None: all of them.
+        """
 
     def reveal(self, sums: Sums) -> npt.NDArray[np.int64]:
         """Take the mask off: D·v plus the label party's noise, one integer a row of D.
@@ -54,8 +67,24 @@ class LabelSide(Protocol):
     def query(self, vector: npt.NDArray[np.int64]) -> Query:
         """Encrypt one vector of integers, one a borrower, under a fresh secret."""
 
+    def query_many(self, vectors: npt.NDArray[np.int64]) -> Query:
+        """Encrypt vectors (k, n), each under its own fresh secret; takes k query ids.
+
+        Only in the direction to the label party; k is 1 to `MOST_VECTORS`.
+        """
+
     def decode(self, answer: Answer, noise: npt.NDArray[np.int64] | None = None) -> Sums:
         """Decrypt the masked sums and add label noise; only in the direction to the owner."""
 
     def open(self, answer: Answer) -> npt.NDArray[np.int64]:
         """Decrypt D·v; only in the direction to the label party."""
+
+    def open_many(
+        self, answer: Answer, rows: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Decrypt the sums (k, len(rows)) of every vector; only to the label party.
+
+        Args:
+            answer: to a query of k vectors.
+            rows: the rows of D that were answered, in the answer's order; None: all of them.
+        """

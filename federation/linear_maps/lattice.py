@@ -19,6 +19,7 @@ import numpy.typing as npt
 from federation.errors import ProtocolError
 from federation.linear_maps.interface import Direction
 from federation.linear_maps.parameters import LatticeParameters
+from federation.linear_maps.words import PackedWords, dropped_bits
 from federation.proto.session_pb2 import MapOffer, MapSeed
 
 SCHEME = "lattice"
@@ -49,6 +50,48 @@ def agreement(context: bytes, direction: Direction, value_bound: int, noise_boun
 def hashed(agreed: bytes) -> bytes:
     """SHA-256 of what was agreed: how a kept map knows what it was made under."""
     return hashlib.sha256(agreed).digest()
+
+
+def residues_of(
+    phase: npt.NDArray[np.uint64], parameters: LatticeParameters, what: str
+) -> npt.NDArray[np.uint64]:
+    """r - H·s rounded to multiples of Δ, divided by it: residues modulo q/Δ.
+
+    Raises:
+        ProtocolError: an error is larger than flooding and noise can be; names `what`.
+    """
+    delta_bits, half = parameters.delta_bits, 1 << (parameters.delta_bits - 1)
+    shifted = phase + np.uint64(half)
+    error = (shifted & np.uint64((1 << delta_bits) - 1)).view(np.int64) - half
+    allowed = (1 << parameters.flood_bits) + parameters.error_bound
+    if error.size and (int(error.max()) > allowed or int(error.min()) < -allowed):
+        raise ProtocolError(
+            f"{what} does not decrypt: the hint, the direction or the bounds on values and "
+            "noise differ between the two sides"
+        )
+    residues: npt.NDArray[np.uint64] = shifted >> np.uint64(delta_bits)
+    return residues
+
+
+def packed_residues(residues: npt.NDArray[np.uint64], parameters: LatticeParameters) -> bytes:
+    """Residues modulo q/Δ in as many bytes as they need."""
+    size = parameters.sum_bytes
+    reduced = residues & np.uint64((1 << parameters.residue_bits) - 1)
+    return PackedWords.of(reduced << np.uint64(dropped_bits(size)), size).to_bytes()
+
+
+def unpacked_residues(
+    data: bytes, shape: tuple[int, ...], parameters: LatticeParameters, what: str
+) -> npt.NDArray[np.uint64]:
+    """What `packed_residues` packed.
+
+    Raises:
+        ProtocolError: the length is not that of the shape; names `what`.
+    """
+    size = parameters.sum_bytes
+    packed = PackedWords.from_bytes(data, shape, size, what)
+    residues: npt.NDArray[np.uint64] = packed.words() >> np.uint64(dropped_bits(size))
+    return residues
 
 
 def lift(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -21,18 +21,26 @@ from federation.linear_maps.lattice import (
     hashed,
     lift,
     public_seed,
+    unpacked_residues,
 )
 from federation.linear_maps.one_hot import OneHotMatrix
 from federation.linear_maps.parameters import (
     HINT_ERROR_BITS,
     MOST_ANSWERS,
-    QUERY_BYTES,
+    MOST_ANSWERS_TO_LABEL_PARTY,
+    LatticeParameters,
     check_row_weights,
     choose_parameters,
 )
 from federation.linear_maps.randomness import ternary, tuniform, uniform_residues
 from federation.linear_maps.ring import RING_DEGREE, PublicMatrix
-from federation.linear_maps.words import PackedWords, dropped_bits, small_times_words
+from federation.linear_maps.vectors import (
+    check_features,
+    check_life,
+    check_many_allowed,
+    vectors_of,
+)
+from federation.linear_maps.words import PackedWords, ternary_times
 from federation.proto.session_pb2 import Answer, HintBlock, MapOffer, MapSeed, Query, Sums
 
 
@@ -45,7 +53,7 @@ class LatticeFeatureSide:
         value_bound: largest |v| that both parties agreed on.
         noise_bound: largest label noise the label party may add to a sum.
         context: bytes that bind the map to its session and pair of parties.
-        cores: threads that make the hint.
+        cores: threads that make the hint and answer queries of several vectors.
         kept: a map to resume (see `resume`).
     """
 
@@ -60,12 +68,13 @@ class LatticeFeatureSide:
         kept: KeptFeatureMap | None = None,
     ) -> None:
         """Check D against the floors and commit to it."""
-        self.parameters = choose_parameters(matrix.columns, value_bound, noise_bound)
+        self.parameters = choose_parameters(matrix.columns, value_bound, noise_bound, direction)
         check_row_weights(matrix.weights, matrix.columns)
         self._matrix = matrix
         self._value_bound = value_bound
         self._noise_bound = noise_bound
         self._direction = direction
+        self._to_owner = direction is Direction.TO_OWNER
         self._context = agreement(context, direction, value_bound, noise_bound)
         self._cores = cores
         self._masks: dict[int, npt.NDArray[np.uint64]] = {}
@@ -170,68 +179,67 @@ class LatticeFeatureSide:
         return self._hint_blocks(public)
 
     def _hint_blocks(self, public: PublicMatrix) -> Iterator[HintBlock]:
-        first, held = 0, np.zeros((0, RING_DEGREE), dtype=np.uint64)
-        for feature, rows in enumerate(self._hint_rows(public)):
-            held = np.concatenate([held, rows])
-            last = feature == self._matrix.features - 1
-            while len(held) >= HINT_BLOCK_ROWS or (last and len(held)):
-                block, held = held[:HINT_BLOCK_ROWS], held[HINT_BLOCK_ROWS:]
-                packed = PackedWords.of(block, self.parameters.hint_bytes)
-                yield HintBlock(first_row=first, rows=len(block), values=packed.to_bytes())
-                first += len(block)
+        yield from hint_blocks(public, self._matrix, self._blinding, self.parameters, self._cores)
         self._hint_sent = True
-
-    def _hint_rows(self, public: PublicMatrix) -> Iterator[npt.NDArray[np.uint64]]:
-        """H feature by feature; every core works on one, and no more wait than cores."""
-        starts = np.concatenate([[0], np.cumsum(self._matrix.bins)])
-
-        def rows_of(feature: int) -> npt.NDArray[np.uint64]:
-            rows = public.left_multiplied(self._matrix, feature)
-            rows += public.left_blinded(self._blinding[starts[feature] : starts[feature + 1]])
-            rows += tuniform(rows.shape, HINT_ERROR_BITS).view(np.uint64)
-            return rows
-
-        if self._cores <= 1:
-            yield from map(rows_of, range(self._matrix.features))
-            return
-        with ThreadPoolExecutor(self._cores) as pool:
-            ahead: deque[Future[npt.NDArray[np.uint64]]] = deque()
-            for feature in range(self._matrix.features):
-                ahead.append(pool.submit(rows_of, feature))
-                if len(ahead) > self._cores:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
 
     def answer(self, query: Query) -> Answer:
         """r = (R | D)·b + f (+ Δ·μ to the owner), rounded; an id is answered once."""
-        if self._seed is None:
-            raise ProtocolError("a query came before the map was seeded")
-        if query.query_id in self._answered:
+        if query.vectors > 1:
             raise ProtocolError(
-                f"query {query.query_id} was repeated; every query needs a fresh id"
+                f"query {query.query_id} holds {query.vectors} vectors where one is right"
             )
-        if len(self._answered) >= MOST_ANSWERS:
-            raise ProtocolError(
-                f"this map has answered {MOST_ANSWERS} queries, the most in its life; open a new "
-                "map"
-            )
-        what = f"query {query.query_id}"
-        length = RING_DEGREE + self._matrix.columns
-        received = PackedWords.from_bytes(query.ciphertext, (length,), QUERY_BYTES, what).words()
-        blinded, ciphertext = received[:RING_DEGREE], received[RING_DEGREE:]
-        self._answered.add(query.query_id)
-        rows, parameters = self._matrix.rows, self.parameters
-        flood = uniform_residues(rows, parameters.flood_bits + 1)
-        flood -= np.uint64(1 << parameters.flood_bits)
-        reply = self._matrix.multiply(ciphertext) + flood
-        reply += small_times_words(self._blinding, blinded)
-        if self._direction is Direction.TO_OWNER:
+        return self._answer(query, 1, None)
+
+    def answer_many(self, query: Query, features: Sequence[int] | None = None) -> Answer:
+        """The same for every vector of a query, for all of D's rows or those of some features.
+
+        Every sum has its own flooding, and every vector's id is answered once.
+
+        Raises:
+            ProtocolError: the direction is to the owner, or as for `answer`.
+            ValueError: the features are not distinct ones of D.
+        """
+        check_many_allowed(self._direction)
+        chosen = None if features is None else check_features(features, self._matrix.features)
+        return self._answer(query, vectors_of(query), chosen)
+
+    def _answer(self, query: Query, count: int, features: Sequence[int] | None) -> Answer:
+        received = self._received(query, count)
+        matrix, blinding, parameters = self._matrix, self._blinding, self.parameters
+        if features is not None:
+            blinding = blinding[matrix.rows_of(features)]
+        rows = len(blinding)
+        reply = uniform_residues(count * rows, parameters.flood_bits + 1).reshape(count, rows)
+        reply -= np.uint64(1 << parameters.flood_bits)
+        reply += ternary_times(blinding, received.columns(0, RING_DEGREE))
+        ciphertexts = received.columns(RING_DEGREE, RING_DEGREE + matrix.columns)
+        if count == 1 and features is None:  # then sums over joined codes are as quick
+            reply[0] += matrix.multiply(ciphertexts.words()[0])
+        else:
+            reply += matrix.multiply_many(ciphertexts, features, self._cores)
+        if self._to_owner:
             mask = uniform_residues(rows, parameters.residue_bits)
             self._masks[query.query_id] = mask
             reply += mask << np.uint64(parameters.delta_bits)
-        packed = PackedWords.of(reply, parameters.answer_bytes)
-        return Answer(query_id=query.query_id, ciphertext=packed.to_bytes())
+        packed = PackedWords.of(reply, parameters.answer_bytes).several_to_bytes()
+        return Answer(query_id=query.query_id, ciphertext=packed, vectors=query.vectors)
+
+    def _received(self, query: Query, count: int) -> PackedWords:
+        """The words of every vector (count, N + n); from here on their ids count as answered."""
+        if self._seed is None:
+            raise ProtocolError("a query came before the map was seeded")
+        ids = range(query.query_id, query.query_id + count)
+        for query_id in ids:
+            if query_id in self._answered:
+                raise ProtocolError(f"query {query_id} was repeated; every query needs a fresh id")
+        most = MOST_ANSWERS if self._to_owner else MOST_ANSWERS_TO_LABEL_PARTY
+        check_life("has answered", len(self._answered), count, most)
+        what = f"query {query.query_id}"
+        length = RING_DEGREE + self._matrix.columns
+        size = self.parameters.query_bytes
+        words = PackedWords.several_from_bytes(query.ciphertext, count, (length,), size, what)
+        self._answered.update(ids)
+        return words
 
     def reveal(self, sums: Sums) -> npt.NDArray[np.int64]:
         """Subtract the masks and lift to signed integers."""
@@ -239,9 +247,54 @@ class LatticeFeatureSide:
         if mask is None:
             raise ProtocolError(f"sums came for query {sums.query_id}, which has no open mask")
         what = f"the sums of query {sums.query_id}"
-        size = self.parameters.sum_bytes
-        packed = PackedWords.from_bytes(sums.values, (self._matrix.rows,), size, what)
-        masked = packed.words() >> np.uint64(dropped_bits(size))
+        masked = unpacked_residues(sums.values, mask.shape, self.parameters, what)
         # a row's own bound, far below the one of the widest row: garbage does not pass as sums
         bounds = self._matrix.weights * self._value_bound + self._noise_bound
         return lift(masked - mask, self.parameters, bounds)
+
+
+def hint_blocks(
+    public: PublicMatrix,
+    matrix: OneHotMatrix,
+    blinding: npt.NDArray[np.int8],
+    parameters: LatticeParameters,
+    cores: int,
+) -> Iterator[HintBlock]:
+    """H = (R | D)·A + E in blocks of rows, every word rounded to its highest bytes.
+
+    E is drawn here: what is made twice for one D and R must never be sent twice.
+    """
+    first, held = 0, np.zeros((0, RING_DEGREE), dtype=np.uint64)
+    for feature, rows in enumerate(_hint_rows(public, matrix, blinding, cores)):
+        held = np.concatenate([held, rows])
+        last = feature == matrix.features - 1
+        while len(held) >= HINT_BLOCK_ROWS or (last and len(held)):
+            block, held = held[:HINT_BLOCK_ROWS], held[HINT_BLOCK_ROWS:]
+            packed = PackedWords.of(block, parameters.hint_bytes)
+            yield HintBlock(first_row=first, rows=len(block), values=packed.to_bytes())
+            first += len(block)
+
+
+def _hint_rows(
+    public: PublicMatrix, matrix: OneHotMatrix, blinding: npt.NDArray[np.int8], cores: int
+) -> Iterator[npt.NDArray[np.uint64]]:
+    """H feature by feature; every core works on one, and no more wait than cores."""
+    starts = np.concatenate([[0], np.cumsum(matrix.bins)])
+
+    def rows_of(feature: int) -> npt.NDArray[np.uint64]:
+        rows = public.left_multiplied(matrix, feature)
+        rows += public.left_blinded(blinding[starts[feature] : starts[feature + 1]])
+        rows += tuniform(rows.shape, HINT_ERROR_BITS).view(np.uint64)
+        return rows
+
+    if cores <= 1:
+        yield from map(rows_of, range(matrix.features))
+        return
+    with ThreadPoolExecutor(cores) as pool:
+        ahead: deque[Future[npt.NDArray[np.uint64]]] = deque()
+        for feature in range(matrix.features):
+            ahead.append(pool.submit(rows_of, feature))
+            if len(ahead) > cores:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

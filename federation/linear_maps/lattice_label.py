@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.errors import ProtocolError
+from federation.linear_maps.encryption import encrypt
 from federation.linear_maps.interface import Direction
 from federation.linear_maps.kept import KeptLabelMap, check_kept
 from federation.linear_maps.lattice import (
@@ -17,18 +18,27 @@ from federation.linear_maps.lattice import (
     agreement,
     hashed,
     lift,
+    packed_residues,
     public_seed,
+    residues_of,
 )
 from federation.linear_maps.parameters import (
-    ERROR_BITS,
     MOST_ANSWERS,
-    QUERY_BYTES,
+    MOST_ANSWERS_TO_LABEL_PARTY,
     choose_parameters,
 )
-from federation.linear_maps.randomness import ternary, tuniform
+from federation.linear_maps.randomness import ternary
 from federation.linear_maps.ring import RING_DEGREE, PublicMatrix
-from federation.linear_maps.vectors import check_vector
-from federation.linear_maps.words import PackedWords, dropped_bits
+from federation.linear_maps.vectors import (
+    check_life,
+    check_many_allowed,
+    check_open_by,
+    check_rows,
+    check_same_vectors,
+    check_vector,
+    check_vectors,
+)
+from federation.linear_maps.words import PackedWords
 from federation.proto.session_pb2 import Answer, HintBlock, MapOffer, MapSeed, Query, Sums
 
 
@@ -47,7 +57,7 @@ class LatticeLabelSide:
         context: bytes,
     ) -> None:
         """Choose the parameters from the public numbers."""
-        self.parameters = choose_parameters(columns, value_bound, noise_bound)
+        self.parameters = choose_parameters(columns, value_bound, noise_bound, direction)
         self._direction = direction
         self._value_bound = value_bound
         self._noise_bound = noise_bound
@@ -160,23 +170,42 @@ class LatticeLabelSide:
 
     def query(self, vector: npt.NDArray[np.int64]) -> Query:
         """b = A·s + e + Δ·(0 | v), zeros for the blinding columns, under a secret used once."""
-        if self._public is None or not self.ready:
-            raise ProtocolError("a query needs the whole hint first")
-        if self._asked >= MOST_ANSWERS:
-            raise ProtocolError(
-                f"this map was asked {MOST_ANSWERS} queries, the most in its life; open a new map"
-            )
+        self._check_life(1)
         check_vector(vector, self.parameters.columns, self._value_bound, "a vector")
-        secret = ternary(RING_DEGREE)
-        ciphertext = self._public.times_secret(secret)
-        ciphertext += tuniform(ciphertext.shape, ERROR_BITS).view(np.uint64)
-        ciphertext[RING_DEGREE:] += _scaled(vector, self.parameters.delta_bits)
+        return self._encrypted(vector[None])
+
+    def query_many(self, vectors: npt.NDArray[np.int64]) -> Query:
+        """The same for every row of vectors (k, n), each under its own secret; takes k ids.
+
+        Raises:
+            ProtocolError: the direction is to the owner, the hint is not here yet, or the map has
+                served its life.
+            ValueError: not 1 to `MOST_VECTORS` rows of n int64 within the agreed bound.
+        """
+        check_many_allowed(self._direction)
+        self._check_life(len(vectors))
+        check_vectors(vectors, self.parameters.columns, self._value_bound)
+        query = self._encrypted(vectors)
+        query.vectors = len(vectors)
+        return query
+
+    def _check_life(self, more: int) -> None:
+        if not self.ready:
+            raise ProtocolError("a query needs the whole hint first")
+        to_owner = self._direction is Direction.TO_OWNER
+        most = MOST_ANSWERS if to_owner else MOST_ANSWERS_TO_LABEL_PARTY
+        check_life("was asked", self._asked, more, most)
+
+    def _encrypted(self, vectors: npt.NDArray[np.int64]) -> Query:
+        if self._public is None:
+            raise ProtocolError("a query needs the map's offer first")
+        secrets = ternary(len(vectors) * RING_DEGREE).reshape(-1, RING_DEGREE)
+        ciphertexts = encrypt(self._public, secrets, vectors, self.parameters)
         query_id = self._next_id
-        self._next_id += 1
-        self._asked += 1
-        self._secrets[query_id] = secret
-        packed = PackedWords.of(ciphertext, QUERY_BYTES)
-        return Query(query_id=query_id, ciphertext=packed.to_bytes())
+        self._next_id += len(secrets)
+        self._asked += len(secrets)
+        self._secrets[query_id] = secrets
+        return Query(query_id=query_id, ciphertext=ciphertexts)
 
     def decode(self, answer: Answer, noise: npt.NDArray[np.int64] | None = None) -> Sums:
         """The masked sums, uniform to this side, with label noise added if given."""
@@ -187,10 +216,7 @@ class LatticeLabelSide:
         masked = self._decrypt(answer)
         if noise is not None:
             masked += noise.view(np.uint64)
-        masked &= np.uint64((1 << self.parameters.residue_bits) - 1)
-        size = self.parameters.sum_bytes
-        packed = PackedWords.of(masked << np.uint64(dropped_bits(size)), size)
-        return Sums(query_id=answer.query_id, values=packed.to_bytes())
+        return Sums(query_id=answer.query_id, values=packed_residues(masked, self.parameters))
 
     def open(self, answer: Answer) -> npt.NDArray[np.int64]:
         """D·v itself."""
@@ -198,26 +224,40 @@ class LatticeLabelSide:
             raise ProtocolError("this map's direction is to the owner; its sums are masked")
         return lift(self._decrypt(answer), self.parameters, self.parameters.sum_bound)
 
+    def open_many(
+        self, answer: Answer, rows: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.int64]:
+        """The sums (k, len(rows)) of every vector of a query.
+
+        Args:
+            answer: to a query of k vectors.
+            rows: indices of the rows of D that were answered, in the answer's order; None: all.
+
+        Raises:
+            ProtocolError: the answer is to no open query, of another size, or does not decrypt.
+            ValueError: the rows are not distinct ones of D.
+        """
+        if self._direction is not Direction.TO_LABEL_PARTY:
+            raise ProtocolError("this map's direction is to the owner; its sums are masked")
+        hint = self._hint
+        if rows is not None:
+            hint = hint.of_rows(check_rows(rows, self.rows))
+        return lift(self._decrypt_many(answer, hint), self.parameters, self.parameters.sum_bound)
+
     def _decrypt(self, answer: Answer) -> npt.NDArray[np.uint64]:
-        secret = self._secrets.pop(answer.query_id, None)
-        if secret is None:
+        if answer.query_id in self._secrets:
+            check_open_by(len(self._secrets[answer.query_id]), 1, answer.query_id)
+        only: npt.NDArray[np.uint64] = self._decrypt_many(answer, self._hint)[0]
+        return only
+
+    def _decrypt_many(self, answer: Answer, hint: PackedWords) -> npt.NDArray[np.uint64]:
+        """Residues modulo q/Δ (k, rows of the hint); the query is open no more."""
+        secrets = self._secrets.pop(answer.query_id, None)
+        if secrets is None:
             raise ProtocolError(f"an answer came to query {answer.query_id}, which is not open")
         what = f"the answer to query {answer.query_id}"
-        size = self.parameters.answer_bytes
-        reply = PackedWords.from_bytes(answer.ciphertext, (self.rows,), size, what).words()
-        phase = reply - self._hint.times_small(secret)
-        delta_bits, half = self.parameters.delta_bits, 1 << (self.parameters.delta_bits - 1)
-        phase += np.uint64(half)
-        error = (phase & np.uint64((1 << delta_bits) - 1)).view(np.int64) - half
-        allowed = (1 << self.parameters.flood_bits) + self.parameters.error_bound
-        if error.size and (int(error.max()) > allowed or int(error.min()) < -allowed):
-            raise ProtocolError(
-                f"{what} does not decrypt: the hint, the direction or the bounds on values and "
-                "noise differ between the two sides"
-            )
-        residues: npt.NDArray[np.uint64] = phase >> np.uint64(delta_bits)
-        return residues
-
-
-def _scaled(values: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.uint64]:
-    return values.astype(np.int64).view(np.uint64) << np.uint64(bits)
+        check_same_vectors(answer.vectors, len(secrets), what)
+        size, rows = self.parameters.answer_bytes, hint.shape[0]
+        reply = PackedWords.several_from_bytes(answer.ciphertext, len(secrets), (rows,), size, what)
+        phase = reply.words() - hint.times_ternary(secrets.T).T
+        return residues_of(phase, self.parameters, what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.linear_maps.joined_codes import JoinedCodes
+from federation.linear_maps.many_sums import ManySums
+from federation.linear_maps.words import PackedWords
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,12 @@ class OneHotMatrix:
         ]
         return np.concatenate(counts).astype(np.int64) if counts else np.zeros(0, np.int64)
 
+    def rows_of(self, features: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Which rows belong to these features, feature after feature."""
+        starts = np.concatenate([[0], np.cumsum(self.bins, dtype=np.int64)])
+        spans = [np.arange(starts[feature], starts[feature + 1]) for feature in features]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *spans])
+
     def members(self) -> list[npt.NDArray[np.int64]]:
         """The borrowers of every row, in order; rows of one feature are disjoint."""
         lists: list[npt.NDArray[np.int64]] = []
@@ -86,6 +95,19 @@ class OneHotMatrix:
         sums = [self._joined.sums_of_words(column) for column in columns.T]
         product = np.stack(sums, axis=1)[self._sent]
         return product.reshape(self.rows, *vector.shape[1:])
+
+    @cached_property
+    def _many(self) -> ManySums:
+        return ManySums(self.codes, self.bins)
+
+    def multiply_many(
+        self, words: PackedWords, features: Sequence[int] | None = None, cores: int = 1
+    ) -> npt.NDArray[np.uint64]:
+        """D's rows of these features (None: all) times words (k, n), as (k, rows), modulo 2^64."""
+        if words.shape[1:] != (self.columns,):
+            raise ValueError(f"vectors of {self.columns} words are needed, not {words.shape}")
+        chosen = range(self.features) if features is None else features
+        return self._many.sums(words, chosen, cores)
 
     @cached_property
     def _sent(self) -> npt.NDArray[np.int64]:

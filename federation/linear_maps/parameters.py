@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.errors import InputError, NoRoomError
+from federation.linear_maps.interface import Direction
 from federation.linear_maps.ring import RING_DEGREE
 from federation.linear_maps.words import WORD_BYTES, dropped_bits
 
@@ -25,11 +26,16 @@ MINIMUM_ROW_BORROWERS = 64
 MINIMUM_ROW_SHARE = 0.002
 # A query's words go without their 16 low bits: rounding adds 6% to the variance of its error.
 QUERY_BYTES = 6
+# To the label party they go without what there is room for: it learns D·v itself, beside which
+# the larger error tells it next to nothing (docs/security.md).
+QUERY_BYTES_TO_LABEL_PARTY = (4, 5, 6)
 # An answer keeps this many bits below Δ: rounding it moves a sum's error by Δ/64 at most.
 ANSWER_GUARD_BITS = 5
 # Answers of one map in its life, sessions that resume it included: docs/security.md counts what
 # they say together.
 MOST_ANSWERS = 1000
+# The same to the label party, which learns D·v exactly: 200 trees of depth 6, ten times over.
+MOST_ANSWERS_TO_LABEL_PARTY = 1 << 17
 
 
 def tuniform_variance(bits: int) -> float:
@@ -54,6 +60,7 @@ class LatticeParameters:
         error_bound: largest decryption error beside the flooding, rounding included; a larger one
             means that the two sides disagree or that a message was damaged.
         hint_bytes: bytes that a word of the hint keeps.
+        query_bytes: bytes that a word of a query keeps.
     """
 
     columns: int
@@ -62,6 +69,7 @@ class LatticeParameters:
     sum_bound: int
     error_bound: int
     hint_bytes: int
+    query_bytes: int = QUERY_BYTES
 
     @property
     def residue_bits(self) -> int:
@@ -79,7 +87,12 @@ class LatticeParameters:
         return -(-self.residue_bits // 8)
 
 
-def choose_parameters(columns: int, value_bound: int, noise_bound: int = 0) -> LatticeParameters:
+def choose_parameters(
+    columns: int,
+    value_bound: int,
+    noise_bound: int = 0,
+    direction: Direction = Direction.TO_OWNER,
+) -> LatticeParameters:
     """Δ and φ for n borrowers and |v| ≤ value_bound.
 
     The row sum W is at most n/2, since the largest bin of a feature is not sent.
@@ -88,6 +101,7 @@ def choose_parameters(columns: int, value_bound: int, noise_bound: int = 0) -> L
         columns: n, at least 4,096.
         value_bound: largest absolute value in a vector.
         noise_bound: largest label noise that is added to a sum.
+        direction: who learns D·v; to the label party, queries may be shorter.
 
     Raises:
         InputError: n is too small for the hint to be hard.
@@ -102,13 +116,22 @@ def choose_parameters(columns: int, value_bound: int, noise_bound: int = 0) -> L
     sum_bound = widest_row * value_bound + noise_bound
     # |sum| < q/(2Δ)
     delta_bits = 63 - sum_bound.bit_length()
-    query_variance = tuniform_variance(ERROR_BITS) + rounding_variance(QUERY_BYTES)
-    # the secret and the blinding, both ternary, against the errors of hint and query
     ternary = 2 * RING_DEGREE / 3
-    variance = widest_row * query_variance
-    variance += ternary * (tuniform_variance(HINT_ERROR_BITS) + query_variance)
+
+    # the secret and the blinding, both ternary, against the errors of hint and query
+    def hidden(query_bytes: int) -> float:
+        in_query = tuniform_variance(ERROR_BITS) + rounding_variance(query_bytes)
+        return widest_row * in_query + ternary * (tuniform_variance(HINT_ERROR_BITS) + in_query)
+
     # 8σ + Δ/64 ≤ Δ/4: what is left of Δ/2 beside the flooding 2^φ = Δ/4
-    needed_bits = math.ceil(math.log2(8 * math.sqrt(variance) * 64 / 15))
+    def needed(query_bytes: int) -> int:
+        return math.ceil(math.log2(8 * math.sqrt(hidden(query_bytes)) * 64 / 15))
+
+    query_bytes, needed_bits = QUERY_BYTES, needed(QUERY_BYTES)
+    if direction is Direction.TO_LABEL_PARTY:
+        fitting = (size for size in QUERY_BYTES_TO_LABEL_PARTY if needed(size) <= delta_bits)
+        query_bytes = next(fitting, QUERY_BYTES)
+    variance = hidden(query_bytes)
     if delta_bits < needed_bits:
         raise NoRoomError(
             f"no room in the noise budget: sums up to {sum_bound:,} over {columns:,} borrowers "
@@ -124,7 +147,13 @@ def choose_parameters(columns: int, value_bound: int, noise_bound: int = 0) -> L
     room = 1 << (delta_bits - 2)
     hint_bytes = next(size for size in range(1, WORD_BYTES + 1) if bound(size) <= room)
     return LatticeParameters(
-        columns, delta_bits, delta_bits - 2, sum_bound, bound(hint_bytes), hint_bytes
+        columns,
+        delta_bits,
+        delta_bits - 2,
+        sum_bound,
+        bound(hint_bytes),
+        hint_bytes,
+        query_bytes,
     )
 
 

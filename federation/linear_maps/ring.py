@@ -10,6 +10,7 @@ ArithmeticError. docs/security.md bounds the error.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +26,14 @@ LIMBS = 2
 # Blocks of borrowers whose products are added before rounding: what a sum of more would lose in
 # precision, and in bits of a float64, grows with it.
 BLOCKS_A_SUM = 64
+# Products with secrets that are made at once: half a megabyte of them stays in a core's cache.
+POLYNOMIALS_AT_ONCE = 32
+# Rows of a hint that are made at once, for the same reason.
+ROWS_AT_ONCE = 32
 _TWIST: npt.NDArray[np.complex128] = np.exp(1j * np.pi * np.arange(HALF) / RING_DEGREE)
+_UNTWIST: npt.NDArray[np.complex128] = _TWIST.conj() / HALF
+_ROUNDER = 1.5 * 2.0**52
+_ROUNDER_WORD = np.float64(_ROUNDER).view(np.uint64)
 
 Complex = npt.NDArray[np.complex128]
 
@@ -46,26 +54,35 @@ def evaluate(coefficients: npt.NDArray[np.float64]) -> Complex:
     return values
 
 
-def interpolate_exactly(values: Complex) -> npt.NDArray[np.int64]:
-    """Back from values (…, N/2) to integer coefficients (…, N); refuses what is not near one."""
-    folded = fft.fft(values, norm="forward") * _TWIST.conj()
-    coefficients = np.concatenate([folded.real, folded.imag], axis=-1)
-    rounded = np.rint(coefficients)
-    distance = float(np.abs(coefficients - rounded).max(initial=0.0))
-    if distance > 0.25:
-        raise ArithmeticError(
-            f"a ring product lies {distance:.3f} from an integer, 0.25 at most is exact"
-        )
-    exact: npt.NDArray[np.int64] = rounded.astype(np.int64)
-    return exact
+def exact_words(limbs: Sequence[Complex]) -> npt.NDArray[np.uint64]:
+    """Back from every limb's values (…, N/2) to Σ limb_i·2^(32 i) modulo 2^64 (…, N).
 
+    Adding 1.5·2^52 rounds to an integer and leaves it in a float64's lowest bits: few passes, since
+    there are many polynomials. The values are overwritten.
 
-def join_limbs(limbs: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """Σ limb_i·2^(32 i) modulo 2^64 over the first axis."""
-    total = np.zeros(limbs.shape[1:], dtype=np.uint64)
-    for index, limb in enumerate(limbs):
-        total += limb.view(np.uint64) << np.uint64(LIMB_BITS * index)
-    return total
+    Raises:
+        ArithmeticError: a coefficient is not within 1/4 of an integer.
+    """
+    shape = limbs[0].shape[:-1]
+    words = np.zeros((*shape, 2, HALF), dtype=np.uint64)
+    for index, values in enumerate(limbs):
+        folded = fft.fft(values, overwrite_x=True)
+        folded *= _UNTWIST
+        coefficients = folded.view(np.float64)
+        shifted = coefficients + _ROUNDER
+        distances = shifted - _ROUNDER
+        distances -= coefficients
+        distance = max(float(distances.max(initial=0.0)), -float(distances.min(initial=0.0)))
+        if not distance <= 0.25:
+            raise ArithmeticError(
+                f"a ring product lies {distance:.3f} from an integer, 0.25 at most is exact"
+            )
+        integers = shifted.view(np.uint64)
+        integers -= _ROUNDER_WORD
+        integers <<= np.uint64(LIMB_BITS * index)
+        # real parts are the lower coefficients, imaginary ones the upper
+        words += np.moveaxis(integers.reshape(*shape, HALF, 2), -1, -2)
+    return words.reshape(*shape, RING_DEGREE)
 
 
 class PublicMatrix:
@@ -94,20 +111,34 @@ class PublicMatrix:
 
     def times_secret(self, secret: npt.NDArray[np.int8]) -> npt.NDArray[np.uint64]:
         """A·s (N + n,) modulo 2^64, s (N,) small."""
-        at_roots = evaluate(secret.astype(np.float64))
         product = np.empty(self.blocks * RING_DEGREE, dtype=np.uint64)
-        step = 64  # blocks at a time: bounded memory, long vectors for the FFT
-        for first in range(0, self.blocks, step):
-            exact = interpolate_exactly(self._values[first : first + step] * at_roots)
-            joined = join_limbs(np.moveaxis(exact, 1, 0))
-            product[first * RING_DEGREE : first * RING_DEGREE + joined.size] = joined.ravel()
+        for first, words in self.times_secrets(secret[None]):
+            product[first : first + words.shape[1]] = words[0]
         return product[: RING_DEGREE + self.columns]
+
+    def times_secrets(
+        self, secrets: npt.NDArray[np.int8]
+    ) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+        """A·S for secrets (k, N) modulo 2^64, a few ring elements at a time, to the last whole one.
+
+        Yields:
+            The first word's index and words (k, words), to use and change before the next ones.
+        """
+        at_roots = evaluate(secrets.astype(np.float64))[:, None]
+        step = max(1, POLYNOMIALS_AT_ONCE // len(secrets))
+        for first in range(0, self.blocks, step):
+            values = self._values[first : first + step]
+            words = exact_words([values[:, limb] * at_roots for limb in range(LIMBS)])
+            yield first * RING_DEGREE, words.reshape(len(secrets), -1)
 
     def left_blinded(self, blinding: npt.NDArray[np.int8]) -> npt.NDArray[np.uint64]:
         """R·A of the blinding columns (rows × N) modulo 2^64, R (rows, N) small."""
-        at_roots = evaluate(blinding.astype(np.float64))
-        limbs = [interpolate_exactly(at_roots * value.conj()) for value in self._values[0]]
-        return join_limbs(np.stack(limbs))
+        product = np.empty(blinding.shape, dtype=np.uint64)
+        for first in range(0, len(blinding), ROWS_AT_ONCE):
+            rows = slice(first, first + ROWS_AT_ONCE)
+            at_roots = evaluate(blinding[rows].astype(np.float64))
+            product[rows] = exact_words([at_roots * value.conj() for value in self._values[0]])
+        return product
 
     def left_multiplied(self, matrix: OneHotMatrix, feature: int) -> npt.NDArray[np.uint64]:
         """D_k·A of the borrowers (rows of one feature × N) modulo 2^64.
@@ -117,9 +148,15 @@ class PublicMatrix:
         """
         codes, bins = matrix.codes[feature], matrix.bins[feature]
         product = np.zeros((bins, RING_DEGREE), dtype=np.uint64)
-        for first in range(1, self.blocks, BLOCKS_A_SUM):
-            last = min(first + BLOCKS_A_SUM, self.blocks)
-            product += join_limbs(interpolate_exactly(self._correlated(codes, bins, first, last)))
+        for row in range(0, bins, ROWS_AT_ONCE):
+            size = min(ROWS_AT_ONCE, bins - row)
+            some = np.where(
+                (codes >= row) & (codes < row + size), codes - codes.dtype.type(row), size
+            )
+            for first in range(1, self.blocks, BLOCKS_A_SUM):
+                last = min(first + BLOCKS_A_SUM, self.blocks)
+                limbs = self._correlated(some.astype(codes.dtype), size, first, last)
+                product[row : row + size] += exact_words(list(limbs))
         return product
 
     def _correlated(

@@ -6,7 +6,7 @@ without modulus switching.
 
 from __future__ import annotations
 
-from federation.linear_maps.parameters import QUERY_BYTES, LatticeParameters
+from federation.linear_maps.parameters import LatticeParameters
 from federation.linear_maps.ring import RING_DEGREE
 from federation.linear_maps.words import WORD_BYTES
 
@@ -23,7 +23,7 @@ def message_bytes(parameters: LatticeParameters, rows: int) -> dict[str, int]:
     columns = parameters.columns
     return {
         "hint_block": rows * RING_DEGREE * parameters.hint_bytes,
-        "query": (RING_DEGREE + columns) * QUERY_BYTES,
+        "query": (RING_DEGREE + columns) * parameters.query_bytes,
         "answer": rows * parameters.answer_bytes,
         "sums": rows * parameters.sum_bytes,
         "partial_scores": columns * SCORE_BYTES + 2 * WORD_BYTES,

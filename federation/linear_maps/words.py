@@ -15,6 +15,8 @@ import numpy.typing as npt
 from federation.errors import ProtocolError
 
 WORD_BYTES = 8
+# Of a limb in float64: 2^40 leaves room for exact sums of 2^13 of them.
+MOST_LIMB_BYTES = 5
 _STEP = 128  # rows at a time: their float64 copies stay in the cache
 
 Words = npt.NDArray[np.uint64]
@@ -95,17 +97,31 @@ class PackedWords:
         Raises:
             ProtocolError: the length differs; the sentence names `what`.
         """
-        count = int(np.prod(shape, dtype=np.int64))
-        if len(data) != count * word_bytes:
+        words = cls.several_from_bytes(data, 1, shape, word_bytes, what)
+        return cls(word_bytes, tuple(plane[0] for plane in words.planes))
+
+    @classmethod
+    def several_from_bytes(
+        cls, data: bytes, count: int, shape: tuple[int, ...], word_bytes: int, what: str
+    ) -> PackedWords:
+        """Several packed arrays of one shape, one after the other, as one: (count, *shape).
+
+        Raises:
+            ProtocolError: the length differs; the sentence names `what`.
+        """
+        size = int(np.prod(shape, dtype=np.int64))
+        if len(data) != count * size * word_bytes:
+            several = f"{count} times " if count > 1 else ""
             raise ProtocolError(
-                f"{what} holds {len(data)} bytes where {count * word_bytes} are right "
-                f"({'×'.join(map(str, shape))} words of {word_bytes} bytes)"
+                f"{what} holds {len(data)} bytes where {count * size * word_bytes} are right "
+                f"({several}{'×'.join(map(str, shape))} words of {word_bytes} bytes)"
             )
+        arrays = np.frombuffer(data, dtype=np.uint8).reshape(count, size * word_bytes)
         planes, first = [], 0
-        for size, _ in planes_of(word_bytes):
-            plane = np.frombuffer(data, dtype=f"<u{size}", count=count, offset=first)
-            planes.append(plane.reshape(shape))
-            first += count * size
+        for width, _ in planes_of(word_bytes):
+            plane = arrays[:, first : first + width * size].view(f"<u{width}")
+            planes.append(plane.reshape(count, *shape))
+            first += width * size
         return cls(word_bytes, tuple(planes))
 
     def to_bytes(self) -> bytes:
@@ -115,6 +131,11 @@ class PackedWords:
             for plane in self.planes
         )
 
+    def several_to_bytes(self) -> bytes:
+        """Every array along the first axis, one after the other, as `several_from_bytes` reads."""
+        parts = (PackedWords(self.word_bytes, planes) for planes in zip(*self.planes, strict=True))
+        return b"".join(part.to_bytes() for part in parts)
+
     def words(self) -> Words:
         """The words, low bits zero."""
         total = np.zeros(self.shape, dtype=np.uint64)
@@ -122,33 +143,57 @@ class PackedWords:
             total |= plane.astype(np.uint64) << np.uint64(shift)
         return total
 
+    def of_rows(self, rows: npt.NDArray[np.int64]) -> PackedWords:
+        """Some of the rows, in this order."""
+        return PackedWords(self.word_bytes, tuple(plane[rows] for plane in self.planes))
+
     def put(self, first: int, rows: PackedWords) -> None:
         """Take rows in from `first` on."""
         for mine, theirs in zip(self.planes, rows.planes, strict=True):
             mine[first : first + len(theirs)] = theirs
 
-    def times_small(self, vector: npt.NDArray[np.int8]) -> Words:
-        """The matrix of words (m, k) times small integers (k,), modulo 2^64, exactly.
+    def columns(self, first: int, last: int) -> PackedWords:
+        """Columns `first` to `last` - 1, not copied."""
+        return PackedWords(self.word_bytes, tuple(plane[..., first:last] for plane in self.planes))
 
-        Plane by plane in float64: 2^32·127·k stays below 2^53 for k up to 2^14.
+    def limbs(self) -> list[tuple[npt.NDArray[np.float64], int]]:
+        """(limb, shift) with words = Σ limb·2^shift, every limb a whole number below 2^40."""
+        limbs: list[tuple[npt.NDArray[np.float64], int]] = []
+        taken = 0
+        for plane, (size, shift) in zip(self.planes, planes_of(self.word_bytes), strict=True):
+            if limbs and taken + size <= MOST_LIMB_BYTES:
+                limb, _ = limbs.pop()
+                limb *= 256.0**size
+                limb += plane
+                taken += size
+            else:
+                limb, taken = plane.astype(np.float64), size
+            limbs.append((limb, shift))
+        return limbs
+
+    def times_ternary(self, small: npt.NDArray[np.int8]) -> Words:
+        """The matrix of words (m, N) times integers of -1, 0 and 1 (N, k), modulo 2^64, exactly.
+
+        Limb by limb in float64: 2^40·N stays below 2^53 for N up to 2^12.
         """
-        total = np.zeros(self.shape[0], dtype=np.uint64)
-        small = vector.astype(np.float64)
-        for plane, (_, shift) in zip(self.planes, planes_of(self.word_bytes), strict=True):
-            for first in range(0, len(plane), _STEP):
-                part = plane[first : first + _STEP].astype(np.float64) @ small
-                total[first : first + _STEP] += _modular(part) << np.uint64(shift)
+        total = np.zeros((self.shape[0], small.shape[1]), dtype=np.uint64)
+        factor = small.astype(np.float64)
+        for first in range(0, self.shape[0], _STEP):
+            rows = tuple(plane[first : first + _STEP] for plane in self.planes)
+            for limb, shift in PackedWords(self.word_bytes, rows).limbs():
+                total[first : first + _STEP] += _modular(limb @ factor) << np.uint64(shift)
         return total
 
 
-def small_times_words(small: npt.NDArray[np.int8], words: Words) -> Words:
-    """A matrix of small integers (m, k) times words (k,), modulo 2^64, in two 32-bit limbs."""
-    limbs = np.stack([words & np.uint64(2**32 - 1), words >> np.uint64(32)], axis=1)
-    floats = limbs.astype(np.float64)
-    total = np.empty(len(small), dtype=np.uint64)
+def ternary_times(small: npt.NDArray[np.int8], words: PackedWords) -> Words:
+    """A matrix of -1, 0 and 1 (m, N) times words (k, N), as (k, m), modulo 2^64, exactly."""
+    total = np.zeros((words.shape[0], len(small)), dtype=np.uint64)
+    limbs = [(np.ascontiguousarray(limb.T), shift) for limb, shift in words.limbs()]
     for first in range(0, len(small), _STEP):
-        part = _modular(small[first : first + _STEP].astype(np.float64) @ floats)
-        total[first : first + _STEP] = part[:, 0] + (part[:, 1] << np.uint64(32))
+        factor = small[first : first + _STEP].astype(np.float64)
+        for limb, shift in limbs:
+            part = _modular(factor @ limb) << np.uint64(shift)
+            total[:, first : first + _STEP] += part.T
     return total
 
 

@@ -132,10 +132,12 @@ class DistributedGaussian:
 class RandomisedResponse:
     """Labels flipped at random once, with probability 1/(1 + exp ε) each (Warner 1965).
 
-    Whatever is computed from the flipped labels, however often, costs nothing more.
+    Whatever is computed from the flipped labels, however often, costs nothing more. It also stands
+    for any other release of this pure ε, such as a record whose values were replaced at random:
+    none gives more away (Kairouz, Oh, Viswanath 2015).
 
     Attributes:
-        epsilon: pure ε of one label.
+        epsilon: pure ε of one label, or of one record.
     """
 
     epsilon: float

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("session", "sender", "recipient", "sequence", "hello", "plan", "blinded_ids", "reblinded_ids", "aligned_rows", "map_offer", "map_seed", "hint_block", "query", "answer", "sums", "partial_scores", "verdict", "closing", "embeddings", "gradients")
+    __slots__ = ("session", "sender", "recipient", "sequence", "hello", "plan", "blinded_ids", "reblinded_ids", "aligned_rows", "map_offer", "map_seed", "hint_block", "query", "answer", "sums", "partial_scores", "verdict", "closing", "embeddings", "gradients", "bin_shapes", "tree_order", "node_sums", "split_bits", "bin_codes", "node_rows")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,12 @@ class Envelope(_message.Message):
     CLOSING_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     GRADIENTS_FIELD_NUMBER: _ClassVar[int]
+    BIN_SHAPES_FIELD_NUMBER: _ClassVar[int]
+    TREE_ORDER_FIELD_NUMBER: _ClassVar[int]
+    NODE_SUMS_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_BITS_FIELD_NUMBER: _ClassVar[int]
+    BIN_CODES_FIELD_NUMBER: _ClassVar[int]
+    NODE_ROWS_FIELD_NUMBER: _ClassVar[int]
     session: str
     sender: str
     recipient: str
@@ -49,7 +55,13 @@ class Envelope(_message.Message):
     closing: Closing
     embeddings: Embeddings
     gradients: Gradients
-    def __init__(self, session: _Optional[str] = ..., sender: _Optional[str] = ..., recipient: _Optional[str] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., blinded_ids: _Optional[_Union[BlindedIds, _Mapping]] = ..., reblinded_ids: _Optional[_Union[ReblindedIds, _Mapping]] = ..., aligned_rows: _Optional[_Union[AlignedRows, _Mapping]] = ..., map_offer: _Optional[_Union[MapOffer, _Mapping]] = ..., map_seed: _Optional[_Union[MapSeed, _Mapping]] = ..., hint_block: _Optional[_Union[HintBlock, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., partial_scores: _Optional[_Union[PartialScores, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., embeddings: _Optional[_Union[Embeddings, _Mapping]] = ..., gradients: _Optional[_Union[Gradients, _Mapping]] = ...) -> None: ...
+    bin_shapes: BinShapes
+    tree_order: TreeOrder
+    node_sums: NodeSums
+    split_bits: SplitBits
+    bin_codes: BinCodes
+    node_rows: NodeRows
+    def __init__(self, session: _Optional[str] = ..., sender: _Optional[str] = ..., recipient: _Optional[str] = ..., sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., blinded_ids: _Optional[_Union[BlindedIds, _Mapping]] = ..., reblinded_ids: _Optional[_Union[ReblindedIds, _Mapping]] = ..., aligned_rows: _Optional[_Union[AlignedRows, _Mapping]] = ..., map_offer: _Optional[_Union[MapOffer, _Mapping]] = ..., map_seed: _Optional[_Union[MapSeed, _Mapping]] = ..., hint_block: _Optional[_Union[HintBlock, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., partial_scores: _Optional[_Union[PartialScores, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., embeddings: _Optional[_Union[Embeddings, _Mapping]] = ..., gradients: _Optional[_Union[Gradients, _Mapping]] = ..., bin_shapes: _Optional[_Union[BinShapes, _Mapping]] = ..., tree_order: _Optional[_Union[TreeOrder, _Mapping]] = ..., node_sums: _Optional[_Union[NodeSums, _Mapping]] = ..., split_bits: _Optional[_Union[SplitBits, _Mapping]] = ..., bin_codes: _Optional[_Union[BinCodes, _Mapping]] = ..., node_rows: _Optional[_Union[NodeRows, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "software", "mask_public_key", "features", "mask_signature", "kept_alignments")
@@ -164,20 +176,24 @@ class HintBlock(_message.Message):
     def __init__(self, first_row: _Optional[int] = ..., rows: _Optional[int] = ..., values: _Optional[bytes] = ...) -> None: ...
 
 class Query(_message.Message):
-    __slots__ = ("query_id", "ciphertext")
+    __slots__ = ("query_id", "ciphertext", "vectors")
     QUERY_ID_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
     query_id: int
     ciphertext: bytes
-    def __init__(self, query_id: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    vectors: int
+    def __init__(self, query_id: _Optional[int] = ..., ciphertext: _Optional[bytes] = ..., vectors: _Optional[int] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("query_id", "ciphertext")
+    __slots__ = ("query_id", "ciphertext", "vectors")
     QUERY_ID_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
     query_id: int
     ciphertext: bytes
-    def __init__(self, query_id: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    vectors: int
+    def __init__(self, query_id: _Optional[int] = ..., ciphertext: _Optional[bytes] = ..., vectors: _Optional[int] = ...) -> None: ...
 
 class Sums(_message.Message):
     __slots__ = ("query_id", "values", "total", "scale", "base_rate", "curvature", "fold_share", "smoothness", "ridge", "noise_sigma")
@@ -256,6 +272,102 @@ class Gradients(_message.Message):
     rows: int
     values: bytes
     def __init__(self, exchange: _Optional[int] = ..., first: _Optional[int] = ..., rows: _Optional[int] = ..., values: _Optional[bytes] = ...) -> None: ...
+
+class BinShapes(_message.Message):
+    __slots__ = ("bins", "ordered", "omitted")
+    BINS_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_FIELD_NUMBER: _ClassVar[int]
+    bins: _containers.RepeatedScalarFieldContainer[int]
+    ordered: _containers.RepeatedScalarFieldContainer[int]
+    omitted: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, bins: _Optional[_Iterable[int]] = ..., ordered: _Optional[_Iterable[int]] = ..., omitted: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class TreeOrder(_message.Message):
+    __slots__ = ("tree", "level", "query", "splits", "model", "totals")
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    tree: int
+    level: int
+    query: Query
+    splits: SplitList
+    model: SplitList
+    totals: RootTotals
+    def __init__(self, tree: _Optional[int] = ..., level: _Optional[int] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., splits: _Optional[_Union[SplitList, _Mapping]] = ..., model: _Optional[_Union[SplitList, _Mapping]] = ..., totals: _Optional[_Union[RootTotals, _Mapping]] = ...) -> None: ...
+
+class RootTotals(_message.Message):
+    __slots__ = ("gradient", "hessian", "gradient_unit", "hessian_unit")
+    GRADIENT_FIELD_NUMBER: _ClassVar[int]
+    HESSIAN_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_UNIT_FIELD_NUMBER: _ClassVar[int]
+    HESSIAN_UNIT_FIELD_NUMBER: _ClassVar[int]
+    gradient: int
+    hessian: int
+    gradient_unit: float
+    hessian_unit: float
+    def __init__(self, gradient: _Optional[int] = ..., hessian: _Optional[int] = ..., gradient_unit: _Optional[float] = ..., hessian_unit: _Optional[float] = ...) -> None: ...
+
+class SplitList(_message.Message):
+    __slots__ = ("splits",)
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    splits: _containers.RepeatedCompositeFieldContainer[Split]
+    def __init__(self, splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ...) -> None: ...
+
+class Split(_message.Message):
+    __slots__ = ("feature", "left")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    feature: int
+    left: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, feature: _Optional[int] = ..., left: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class NodeSums(_message.Message):
+    __slots__ = ("tree", "level", "features", "answer")
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    tree: int
+    level: int
+    features: _containers.RepeatedScalarFieldContainer[int]
+    answer: Answer
+    def __init__(self, tree: _Optional[int] = ..., level: _Optional[int] = ..., features: _Optional[_Iterable[int]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ...) -> None: ...
+
+class NodeRows(_message.Message):
+    __slots__ = ("tree", "done", "hint", "answer")
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    tree: int
+    done: bool
+    hint: HintBlock
+    answer: Answer
+    def __init__(self, tree: _Optional[int] = ..., done: _Optional[bool] = ..., hint: _Optional[_Union[HintBlock, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ...) -> None: ...
+
+class SplitBits(_message.Message):
+    __slots__ = ("part", "splits", "bits")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    part: str
+    splits: int
+    bits: bytes
+    def __init__(self, part: _Optional[str] = ..., splits: _Optional[int] = ..., bits: _Optional[bytes] = ...) -> None: ...
+
+class BinCodes(_message.Message):
+    __slots__ = ("feature", "fit", "test")
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    feature: int
+    fit: bytes
+    test: bytes
+    def __init__(self, feature: _Optional[int] = ..., fit: _Optional[bytes] = ..., test: _Optional[bytes] = ...) -> None: ...
 
 class Closing(_message.Message):
     __slots__ = ("model_digest",)

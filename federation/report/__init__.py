@@ -21,9 +21,11 @@ from federation.report.figures import (
     RoundPoint,
     ShapeFunction,
     StageSeconds,
+    TrainingCourse,
     feature_label,
     model_curves,
 )
+from federation.report.giveaway import Rebuilt, TrainingGiveaway
 from federation.report.render import render
 
 __all__ = [
@@ -38,10 +40,13 @@ __all__ = [
     "PartyImportance",
     "PartyProcess",
     "PrivacySpend",
+    "Rebuilt",
     "ReportInput",
     "RoundPoint",
     "ShapeFunction",
     "StageSeconds",
+    "TrainingCourse",
+    "TrainingGiveaway",
     "feature_label",
     "model_curves",
     "render",

@@ -11,7 +11,6 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import numpy.typing as npt
 
@@ -31,20 +30,11 @@ from federation.metrics import (
     roc_curve,
     score_distribution,
 )
+from federation.report.giveaway import TrainingGiveaway
+from federation.report.roles import ModelRole as ModelRole
 
 # Vertices a drawn curve keeps; more cannot be seen at the report's size.
 _DRAWN_POINTS = 240
-
-
-class ModelRole(StrEnum):
-    """What a model in the table stands for; it decides the model's colour and group."""
-
-    FEDERATED = "federated"  # the model this run trained
-    FEDERATED_PRIVATE = "federated_private"  # the same with label noise
-    LABEL_PARTY_ALONE = "label_party_alone"  # the label party's own features only
-    BANKS_ALONE = "banks_alone"  # several banks: each one's own model on its own borrowers
-    POOLED = "pooled"  # the same kind of model on pooled plaintext, for comparison
-    BASELINE = "baseline"  # another kind of model on pooled plaintext, for comparison
 
 
 @dataclass(frozen=True)
@@ -229,12 +219,31 @@ class RoundPoint:
     """The model after one training round; round 0 is the state before the first.
 
     A figure is None where it does not exist: no validation AUC once the validation borrowers train
-    along, and neither of the two under label noise, which does not cover them.
+    along, and neither of the two under label noise, which does not cover them. Of trees a round is
+    one tree.
     """
 
     round: int
     validation_auc: float | None
     train_loss: float | None = None
+    validation_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingCourse:
+    """How one training went on, beside the federated one that leads the report.
+
+    Attributes:
+        name: of the training.
+        step: what its rounds are: "round" or "tree".
+        rounds: in order.
+        note: a sentence under the figure.
+    """
+
+    name: str
+    step: str
+    rounds: tuple[RoundPoint, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -271,7 +280,11 @@ class ReportInput:
         direction: who learned the result of each private linear map, in a sentence.
         disclosures: per party, what it sent and learned.
         ledger: privacy ledger lines.
-        rounds: convergence.
+        rounds: convergence of the federated model that leads.
+        step: what its rounds are: "round" or "tree".
+        courses: of further trainings.
+        giveaways: what each training gave away, one row each.
+        label_party: its name, for them.
         stages: seconds by stage.
         transport: how messages travelled, in words.
         processes: the process of each party.
@@ -300,6 +313,10 @@ class ReportInput:
     processes: tuple[PartyProcess, ...]
     stability: Stability | None = None
     shapes: tuple[ShapeFunction, ...] = ()
+    step: str = "round"
+    courses: tuple[TrainingCourse, ...] = ()
+    giveaways: tuple[TrainingGiveaway, ...] = ()
+    label_party: str = "The label party"
 
     def __post_init__(self) -> None:
         """Refuse a time without its zone: UTC is written beside it."""

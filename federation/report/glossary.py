@@ -15,6 +15,12 @@ TERMS = (
      "0.5 is a coin toss, 1 a perfect ranking. Gini = 2 · AUC − 1."),
     ("Bootstrap interval", "The middle 95% of a metric over 1,000-odd redraws of the test "
      "borrowers: how much of it may be luck of the draw."),
+    ("Bin entropy", "How much there is to know of who is in which bin of a feature, in bits. The "
+     "share of it that was rebuilt is 0% for who knows only how full each bin is, 100% for who "
+     "knows everybody's."),
+    ("Boosting", "Trees grown one after the other, each on what those before it left to explain. A "
+     "tree asks about features of all parties; who answers what to whom is its disclosure: owner, "
+     "bins or order."),
     ("Brier score", "Mean squared distance between predicted probability and outcome; 0 is "
      "perfect."),
     ("Calibration", "Whether, of borrowers given a 20% probability, about 20% default."),
@@ -33,6 +39,8 @@ TERMS = (
      "another, of which one of the two learns the result and nothing else."),
     ("Residual sum", "Outcome minus predicted probability, added up over the borrowers in one "
      "bin of one feature."),
+    ("Split bit", "Whether a borrower goes left at a split of a tree: whether its bin is among "
+     "those that do."),
     ("Stability index", "Population stability index: how far the score's distribution moved from "
      "training to test; below 0.10 is customarily read as stable, above 0.25 as shifted."),
     ("ε and δ", "Differential privacy: with or without one unit of privacy, no outcome becomes "

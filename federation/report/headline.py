@@ -118,7 +118,7 @@ def _facts(report: ReportInput) -> Html:
         (f"{report.training_borrowers:,}", "training borrowers"),
         (f"{report.test_borrowers:,}", f"test borrowers, {report.test_default_rate:.1%} defaulted"),
         (f"{len(report.disclosures)}", "parties"),
-        (f"{rounds}", "training rounds"),
+        (f"{rounds}", "training rounds" if report.step == "round" else f"{report.step}s"),
         (
             size(sum(line.size_bytes for line in sent)),
             f"exchanged in {sum(line.messages for line in sent):,} messages",

@@ -1,4 +1,4 @@
-"""How the model ranks, calibrates, lifts, weighs its features and converges."""
+"""How the model ranks, calibrates, lifts and weighs its features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from federation.report.figures import (
     ModelCurves,
     ModelRow,
     PartyImportance,
-    RoundPoint,
     ShapeFunction,
 )
 from federation.report.headline import ALONE_ROLES, estimate, swatch
@@ -205,32 +204,6 @@ def _shape(number: int, shape: ShapeFunction) -> Html:
         rows = [row((name, f"{value:+.3f}"), numeric=(1,)) for name, value in shape.others]
         parts.append(table(("bin", "log-odds"), rows, numeric=(1,), class_="compact"))
     return element("figure", *parts)
-
-
-def convergence_section(rounds: Sequence[RoundPoint]) -> Html:
-    """Validation AUC and training loss by round."""
-    measured = [(p.validation_auc, p.round) for p in rounds if p.validation_auc is not None]
-    if not measured and all(point.train_loss is None for point in rounds):
-        sentence = f"{len(rounds)} rounds; no figure of them was recorded."
-        return empty("Convergence", "convergence", sentence)
-    note = f"{len(rounds)} rounds."
-    if measured:
-        best, number = max(measured)
-        note = (
-            f"Best validation AUC {best:.4f} in round {number} of {rounds[-1].round}. The "
-            "validation fold is part of the training borrowers and joins them once the penalty is "
-            "chosen; no test borrower takes part."
-        )
-    return element(
-        "section",
-        element("h2", "Convergence"),
-        figure(
-            "Validation AUC and training loss",
-            plots.convergence(rounds),
-            note,
-        ),
-        id="convergence",
-    )
 
 
 def _bar(share: float) -> Html:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MODEL_COLOURS = {
     ModelRole.FEDERATED: "#1b5e9b",
     ModelRole.FEDERATED_PRIVATE: "#4fa3d9",
+    ModelRole.FEDERATED_OTHER: "#7b5ea7",
     ModelRole.LABEL_PARTY_ALONE: "#c2691c",
     ModelRole.BANKS_ALONE: "#c2691c",
     ModelRole.POOLED: "#3c4650",
@@ -32,6 +33,7 @@ MODEL_COLOURS = {
 MODEL_DASHES = {
     ModelRole.FEDERATED: (),
     ModelRole.FEDERATED_PRIVATE: (1.5, 1.5),
+    ModelRole.FEDERATED_OTHER: (8, 1.5),
     ModelRole.LABEL_PARTY_ALONE: (6, 2),
     ModelRole.BANKS_ALONE: (6, 2),
     ModelRole.POOLED: (3, 2),
@@ -188,36 +190,52 @@ def lift(models: Sequence[ModelCurves]) -> Html:
     return drawn("lift", "Lift by decile of the score", draw)
 
 
-def convergence(rounds: Sequence[RoundPoint]) -> Html:
-    """Validation AUC and training loss by round, where they are known (one of them must be)."""
-    series: list[tuple[str, list[tuple[int, float]]]] = [
-        (
-            "validation AUC",
-            [(p.round, p.validation_auc) for p in rounds if p.validation_auc is not None],
-        ),
-        (
-            "training loss (nats a borrower)",
-            [(p.round, p.train_loss) for p in rounds if p.train_loss is not None],
-        ),
+def convergence(
+    rounds: Sequence[RoundPoint],
+    step: str = "round",
+    number: int = 0,
+    role: ModelRole = ModelRole.FEDERATED,
+) -> Html:
+    """Validation AUC and losses by round, where they are known (one of them must be).
+
+    Args:
+        rounds: of one training.
+        step: what a round is called.
+        number: of the figure on its page; 0 is the first.
+        role: of the training's model.
+    """
+    colour = MODEL_COLOURS[role]
+    training = [(p.round, p.train_loss) for p in rounds if p.train_loss is not None]
+    judged = [(p.round, p.validation_loss) for p in rounds if p.validation_loss is not None]
+    areas = [(p.round, p.validation_auc) for p in rounds if p.validation_auc is not None]
+    losses = "log-loss (nats a borrower)" if judged else "training loss (nats a borrower)"
+    panels = [
+        ("validation AUC", [("", areas, "-")]),
+        (losses, [("training", training, "-"), ("validation", judged, "--")]),
     ]
-    series = [(name, points) for name, points in series if points]
+    panels = [(name, lines) for name, lines in panels if any(points for _, points, _ in lines)]
+    size = 4 if len(rounds) <= 40 else 0
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(series), squeeze=False)[0]
-        for axes, (name, points) in zip(panels, series, strict=True):
-            x, y = zip(*points, strict=True)
-            axes.plot(x, y, color=MODEL_COLOURS[ModelRole.FEDERATED], marker="o", markersize=4)
-            axes.set_xlabel("round")
+        drawn_panels = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (name, lines) in zip(drawn_panels, panels, strict=True):
+            for fold, points, dashes in lines:
+                if points:
+                    x, y = zip(*points, strict=True)
+                    axes.plot(x, y, dashes, color=colour, marker="o", markersize=size, label=fold)
+            if name == losses and judged:
+                axes.legend(frameon=False)
+            axes.set_xlabel(step)
             axes.set_ylabel(name)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.margins(x=0.05, y=0.12)
             axes.ticklabel_format(axis="y", useOffset=False)
 
     return drawn(
-        "convergence",
-        "Validation AUC and training loss by round",
+        f"convergence{number}" if number else "convergence",
+        f"Validation AUC and training loss by {step}",
         draw,
-        (4.6 * len(series), 2.7),
+        (9.2, 2.7),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from federation.report.convergence import convergence_section
 from federation.report.disclosure import learned_section, ledger_section, sent_section
 from federation.report.figures import ReportInput
+from federation.report.giveaway_table import giveaway_section
 from federation.report.glossary import glossary_section
 from federation.report.headline import summary_section
 from federation.report.page import document, timings_section
 from federation.report.performance import (
     calibration_section,
-    convergence_section,
     importance_section,
     lift_section,
     ranking_section,
@@ -18,8 +19,9 @@ from federation.report.performance import (
 # Anchors in the order of the page, with their names in the navigation.
 SECTIONS = (
     ("result", "Result"),
+    ("gave", "Given away"),
     ("sent", "What left"),
-    ("learned", "What was learned"),
+    ("learned", "Learned"),
     ("ranking", "ROC and KS"),
     ("calibration", "Calibration"),
     ("lift", "Lift"),
@@ -42,13 +44,14 @@ def render(report: ReportInput) -> str:
     """
     bodies = (
         summary_section(report),
+        giveaway_section(report.giveaways, report.label_party),
         sent_section(report.disclosures),
         learned_section(report.disclosures, report.direction),
         ranking_section(report.curves, report.models),
         calibration_section(report.curves, report.stability),
         lift_section(report.curves),
         importance_section(report.importance, report.importance_measure, report.shapes),
-        convergence_section(report.rounds),
+        convergence_section(report.rounds, report.step, report.courses),
         ledger_section(report.ledger),
         timings_section(report.stages, report.processes, report.transport),
         glossary_section(),

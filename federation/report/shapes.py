@@ -15,13 +15,17 @@ IMPORTANCE_MEASURE = (
 
 
 def shapes_of(part: ModelPart, most: int | None = None) -> list[ShapeFunction]:
-    """The part's shape functions, the most important first."""
+    """The part's shape functions, the most important first; a pair's cells have no order."""
     by_feature = {
         binning.feature: (binning, weights)
         for binning, weights in zip(part.binnings, part.weights, strict=True)
     }
     shapes = []
     for shape in part.shape_functions()[:most]:
+        if shape.feature not in by_feature:
+            cells = tuple(zip(shape.bin_labels, shape.log_odds, strict=True))
+            shapes.append(ShapeFunction(shape.label or shape.feature, unit="", others=cells))
+            continue
         binning, weights = by_feature[shape.feature]
         ordered = binning.ordered_bins
         shapes.append(
@@ -48,7 +52,13 @@ def render_shapes(part: ModelPart) -> str:
             for shape in part.shape_functions()
         ),
     )
-    title = f"Model part of {part.party}, training {part.training}"
+    section = importance_section((importance,), IMPORTANCE_MEASURE, shapes_of(part))
+    return part_page(part.party, part.training, part.session, section)
+
+
+def part_page(party: str, training: str, session: str, section: Html) -> str:
+    """One HTML document about a party's own model part."""
+    title = f"Model part of {party}, training {training}"
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -58,12 +68,7 @@ def render_shapes(part: ModelPart) -> str:
     )
     note = element(
         "p",
-        f"Session {part.session}. For {part.party} only: the page shows its features and bins.",
+        f"Session {session}. For {party} only: the page shows its features and bins.",
     )
-    main = element(
-        "main",
-        element("h1", title),
-        note,
-        importance_section((importance,), IMPORTANCE_MEASURE, shapes_of(part)),
-    )
+    main = element("main", element("h1", title), note, section)
     return "<!doctype html>\n" + element("html", head, element("body", main), lang="en") + "\n"

@@ -19,7 +19,7 @@ p { margin: .4rem 0 .9rem; max-width: 68ch; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 nav { position: sticky; top: 0; z-index: 1; background: #fff; border: solid var(--line);
   border-width: 1px 0; overflow-x: auto; white-space: nowrap; padding: .5rem 1.5rem;
-  display: flex; gap: 1.35rem; justify-content: safe center; font-size: .9rem; }
+  display: flex; gap: 1.25rem; justify-content: safe center; font-size: .9rem; }
 nav a { color: var(--lead); text-decoration: none; }
 nav a:hover, nav a:focus { text-decoration: underline; }
 section { padding: 2rem 0 1.4rem; border-bottom: 1px solid var(--line); }
@@ -57,6 +57,14 @@ thead .number { white-space: normal; }
 .total th, .total td { background: var(--wash); font-weight: 600; }
 .models { min-width: 60rem; }
 .models tbody th:first-child { min-width: 15rem; }
+.giveaways { min-width: 62rem; }
+.giveaways th:first-child { width: 17rem; }
+.giveaways td:nth-child(5) { white-space: nowrap; }
+.giveaways td:last-child { width: 11rem; }
+.giveaways .name { font-weight: 650; }
+.gist { display: block; margin: .15rem 0 0 calc(22px + .5rem); font-weight: 400; }
+.line { display: block; }
+.share { font-size: 1.15rem; font-weight: 650; margin-right: .4rem; }
 .narrow { max-width: 46rem; }
 .name { display: flex; align-items: center; }
 .note { display: block; margin-left: calc(22px + .5rem); }
@@ -126,6 +134,10 @@ footer p { max-width: none; }
   .models tbody th:first-child { min-width: 0; }
   .models .interval { display: block; }
   .models thead th:nth-child(3), .strip { width: 95px; }
+  .giveaways { min-width: 0; }
+  .giveaways th:first-child { width: 25%; }
+  .giveaways td:nth-child(5) { white-space: normal; }
+  .giveaways td:last-child { width: 16%; }
   .pair, .cards { grid-template-columns: 1fr 1fr; gap: .8rem 1.2rem; }
   .shapes { grid-template-columns: 1fr 1fr 1fr; gap: .8rem; }
   .glossary { columns: 2; }

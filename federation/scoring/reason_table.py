@@ -18,12 +18,12 @@ from federation.scoring.points import LOG_ODDS_A_POINT, Points
 class ReasonTable:
     """Points that each row loses by each feature against the mean borrower of the training.
 
-    Features without a public label are not in it, and are never named.
+    Features without a public label are not in it, and are never named; nor is a pair with one.
 
     Attributes:
-        labels: of the features.
-        lost: per feature, the points lost in each of its bins.
-        codes: per feature, the bin of each row (n,).
+        labels: of the features, then of the pairs: 'A × B'.
+        lost: of each, the points lost in each of its bins (of a pair, its cells).
+        codes: of each, the bin (or cell) of each row (n,).
     """
 
     labels: tuple[str, ...]
@@ -42,20 +42,24 @@ class ReasonTable:
             rows: which rows, in this order.
         """
         by_name = {column.spec.name: column for column in columns}
-        named = [
-            (label, binning, points_lost(weights, shares))
-            for label, binning, weights, shares in zip(
-                part.labels, part.binnings, part.weights, part.shares, strict=True
-            )
-            if label
-        ]
+        bins: dict[str, npt.NDArray[np.uint16]] = {}
+        named: list[tuple[str, Points, npt.NDArray[np.uint16]]] = []
+        for label, binning, weights, shares in zip(
+            part.labels, part.binnings, part.weights, part.shares, strict=True
+        ):
+            if label:
+                own = binning.assign(by_name[binning.feature])[rows].astype(np.uint16)
+                bins[binning.feature] = own
+                named.append((label, points_lost(weights, shares), own))
+        for pair in part.pairs:
+            label = part.pair_label(pair)
+            if label:
+                cells = pair.cells(*(bins[name] for name in pair.features))
+                named.append((label, points_lost(pair.cell_weights, pair.cell_shares), cells))
         return cls(
             tuple(label for label, _, _ in named),
-            tuple(lost for _, _, lost in named),
-            tuple(
-                binning.assign(by_name[binning.feature])[rows].astype(np.uint16)
-                for _, binning, _ in named
-            ),
+            tuple(lost for _, lost, _ in named),
+            tuple(codes for _, _, codes in named),
         )
 
     def against(self, row: int, most: int) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from federation.additive.model_part import ModelPart
+from federation.additive.pair_table import pair_name
 from federation.errors import InputError
 from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 from federation.scoring.points import LOG_ODDS_A_POINT, MOST_POINTS, Points, to_points
@@ -64,10 +65,25 @@ class RowScorer:
             )
             for binning, weights in zip(part.binnings, part.weights, strict=True)
         ]
+        order = {binning.feature: index for index, binning in enumerate(part.binnings)}
+        self._pairs = [
+            _PreparedPair(
+                first=order[pair.features[0]],
+                second=order[pair.features[1]],
+                rows=[group * len(pair.weights[0]) for group in pair.groups[0]],
+                columns=list(pair.groups[1]),
+                weights=list(pair.cell_weights),
+                lost=points_lost(pair.cell_weights, pair.cell_shares),
+                label=pair_name(*(self._labels[order[name]] for name in pair.features)),
+            )
+            for pair in part.pairs
+        ]
 
     def log_odds(self, row: Row) -> float:
         """The part's partial score of one row, the intercept included."""
         total = self.part.intercept
+        if self._pairs:
+            return self._with_pairs(total, row)
         for place, edges, codes, other, missing, weights in self._features:
             value = row[place]
             if value is None:
@@ -78,6 +94,27 @@ class RowScorer:
                 code = codes.get(value, other)
             total += weights[code]
         return total
+
+    def _with_pairs(self, total: float, row: Row) -> float:
+        bins = self._bins(row)
+        for prepared, code in zip(self._features, bins, strict=True):
+            total += prepared.weights[code]
+        for first, second, rows, columns, weights, _, _ in self._pairs:
+            total += weights[rows[bins[first]] + columns[bins[second]]]
+        return total
+
+    def _bins(self, row: Row) -> list[int]:
+        """The bin of one row in every feature."""
+        bins = []
+        for place, edges, codes, other, missing, _ in self._features:
+            value = row[place]
+            if value is None:
+                bins.append(missing)
+            elif edges is not None:
+                bins.append(bisect_left(edges, value))
+            else:
+                bins.append(codes.get(value, other))
+        return bins
 
     def points(self, row: Row) -> int:
         """The part's points of one row.
@@ -99,19 +136,15 @@ class RowScorer:
     def reasons(self, row: Row, most: int) -> list[tuple[str, int]]:
         """What weighed against one row: public label (or own name) and points lost by it.
 
-        The heaviest first; features that share a label add up.
+        The heaviest first; features that share a label add up. A pair is named 'A × B'.
         """
         lost: dict[str, int] = {}
-        for prepared, label, of_bin in zip(self._features, self._labels, self._lost, strict=True):
-            place, edges, codes, other, missing, _ = prepared
-            value = row[place]
-            if value is None:
-                code = missing
-            elif edges is not None:
-                code = bisect_left(edges, value)
-            else:
-                code = codes.get(value, other)
+        bins = self._bins(row)
+        for label, of_bin, code in zip(self._labels, self._lost, bins, strict=True):
             lost[label] = lost.get(label, 0) + int(of_bin[code])
+        for first, second, rows, columns, _, of_cell, label in self._pairs:
+            cell = rows[bins[first]] + columns[bins[second]]
+            lost[label] = lost.get(label, 0) + int(of_cell[cell])
         weighed = [(label, points) for label, points in lost.items() if points > 0]
         return sorted(weighed, key=lambda one: (-one[1], one[0]))[:most]
 
@@ -125,3 +158,15 @@ class _Prepared(NamedTuple):
     other: int
     missing: int
     weights: list[float]
+
+
+class _PreparedPair(NamedTuple):
+    """A pair of a part, likewise; its cells are counted row after row."""
+
+    first: int  # among the part's features
+    second: int
+    rows: list[int]  # of each bin of the first, the first cell of its row
+    columns: list[int]
+    weights: list[float]
+    lost: Points
+    label: str

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from federation.additive.block import Codes
 from federation.additive.model_part import ModelPart
+from federation.additive.pair_table import PairTable
 from federation.additive.terms import Term, second_difference_penalty
 from federation.binning import Binning, fit_binning
 from federation.errors import InputError
@@ -150,6 +151,7 @@ class BinnedRows:
         training: str,
         weights: npt.NDArray[np.float64],
         intercept: float = 0.0,
+        pairs: tuple[PairTable, ...] = (),
     ) -> ModelPart:
         """The part of a model that these bins and their weights, one a bin in order, make."""
         bins = [binning.bins for binning in self.binnings]
@@ -167,6 +169,7 @@ class BinnedRows:
             labels=self.labels,
             weights=tuple(tuple(map(float, row)) for row in by_feature),
             shares=tuple(tuple(map(float, row / borrowers)) for row in counts),
+            pairs=pairs,
         )
 
 

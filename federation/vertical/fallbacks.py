@@ -12,8 +12,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from federation.scoring import variant_name
-from federation.split.settings import SplitSettings
-from federation.vertical.trainings import Training
+from federation.vertical.trainings import OverBins, Training
 
 # Among more feature parties, only sets that lack one of them, and each of them alone, are fitted.
 MOST_FOR_ALL_SETS = 3
@@ -57,10 +56,11 @@ def fits_of(
 ) -> tuple[Fit, ...]:
     """A training's fits in their order: itself with all feature parties, then its fallbacks.
 
-    A split training has no fallbacks: its network takes the sum of all embeddings.
+    A split training has no fallbacks: its network takes the sum of all embeddings. A boosted one
+    needs none: its trees average over the answers of who is silent.
     """
     main = Fit(training, training.name, feature_parties)
-    if isinstance(training, SplitSettings):
+    if not isinstance(training, OverBins):
         return (main,)
     return (
         main,

@@ -11,6 +11,11 @@ from federation.additive.feature_party import FeaturePartyFit
 from federation.additive.model_part import ModelPart
 from federation.alignment import GroupWorkers, feature_party_alignment
 from federation.alignment.kept import KeptAlignment, ids_digest, resumed_feature_alignment
+from federation.boosting.acceptance import Acceptance
+from federation.boosting.feature_party import BoostedFeatureFit
+from federation.boosting.model_part import BoostedPart
+from federation.boosting.owner_feature import OwnerFeatureFit
+from federation.boosting.settings import BoostedSettings
 from federation.errors import ProtocolError
 from federation.identity import Voucher
 from federation.masking import PairwiseMasks
@@ -21,13 +26,14 @@ from federation.session.store import KeptStore, NoStore
 from federation.split.part import NetworkPart
 from federation.split.settings import Sequences, SplitSettings
 from federation.vertical.agreement import introduce
-from federation.vertical.borrowers import BorrowerTable
+from federation.vertical.boosted_feature import train_boosted
+from federation.vertical.borrowers import BinnedRows, BorrowerTable
 from federation.vertical.fallbacks import Fallbacks
 from federation.vertical.feature_trainings import FeatureTrainings, Prepared
 from federation.vertical.kept_alignments import keep, offered
 from federation.vertical.kept_maps import MapKeeper
 from federation.vertical.plan import SessionPlan, check_fallbacks, check_partners
-from federation.vertical.trainings import bin_key
+from federation.vertical.trainings import OverBins, bin_key
 
 if TYPE_CHECKING:  # torch is imported by a split training only
     from federation.split.feature_party import SplitFeatureFit
@@ -51,9 +57,9 @@ class FeatureSessionResult:
     aligned: int
     present: int
     label_party_ids: int
-    parts: Mapping[str, ModelPart | NetworkPart]
+    parts: Mapping[str, ModelPart | NetworkPart | BoostedPart]
     encoders: Mapping[str, NetworkPart]
-    fits: Mapping[str, FeaturePartyFit | SplitFeatureFit]
+    fits: Mapping[str, FeaturePartyFit | SplitFeatureFit | BoostedFeatureFit | OwnerFeatureFit]
     omitted_features: tuple[str, ...]
     max_bins: Mapping[str, int]
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -73,6 +79,7 @@ def feature_party_session(
     voucher: Voucher | None = None,
     store: KeptStore | None = None,
     cores: int = 1,
+    acceptance: Acceptance | None = None,
 ) -> Generator[Step, object, FeatureSessionResult]:
     """The whole session.
 
@@ -92,6 +99,8 @@ def feature_party_session(
             run in one process.
         store: where alignments and maps are kept for later sessions; None keeps nothing.
         cores: threads that make a map's hint.
+        acceptance: what this party agreed to disclose in boosted trainings; None: whatever the plan
+            asks for.
     """
     store = store or NoStore()
     seconds: dict[str, float] = {}
@@ -105,6 +114,9 @@ def feature_party_session(
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
     check_partners(plan.feature_parties, partners)
     check_fallbacks(plan.fallbacks, fallbacks)
+    for training in plan.trainings:
+        if acceptance is not None and isinstance(training, BoostedSettings):
+            acceptance.check(training, party)
     if set(body.mask_public_keys) != set(plan.feature_parties):
         raise ProtocolError("the plan's mask keys are not those of its feature parties")
     masks.agree(session, body.mask_public_keys)
@@ -147,22 +159,25 @@ def feature_party_session(
     )
     started = clock()
     prepared: dict[str, Prepared] = {}
-    parts: dict[str, ModelPart | NetworkPart] = {}
-    fits: dict[str, FeaturePartyFit | SplitFeatureFit] = {}
+    binned_as: dict[str, BinnedRows] = {}
+    parts: dict[str, ModelPart | NetworkPart | BoostedPart] = {}
+    fits: dict[str, FeaturePartyFit | SplitFeatureFit | BoostedFeatureFit | OwnerFeatureFit] = {}
     for one in plan.fits:
         settings = one.training
         if party not in one.parties:
             continue
-        if not isinstance(settings, SplitSettings) and bin_key(settings) not in prepared:
+        if isinstance(settings, OverBins) and bin_key(settings) not in prepared:
             key = bin_key(settings)
             prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
-        part: ModelPart | NetworkPart
-        fit: FeaturePartyFit | SplitFeatureFit
+        part: ModelPart | NetworkPart | BoostedPart
+        fit: FeaturePartyFit | SplitFeatureFit | BoostedFeatureFit | OwnerFeatureFit
         if isinstance(settings, SplitSettings):
             fit = yield from own.train_split(settings)
             part = fit.part
+        elif isinstance(settings, BoostedSettings):
+            part, fit, binned_as[one.name] = yield from train_boosted(own, settings)
         else:
             part, fit = yield from own.train_over_bins(one, prepared[bin_key(settings)])
         yield Send(label_party, "closing", Closing(model_digest=part.digest))
@@ -174,7 +189,7 @@ def feature_party_session(
     by_name = {
         one.name: prepared[bin_key(one.training)]
         for one in plan.fits
-        if not isinstance(one.training, SplitSettings) and party in one.parties
+        if isinstance(one.training, OverBins) and party in one.parties
     }
     return FeatureSessionResult(
         aligned=len(aligned.parts),
@@ -183,18 +198,21 @@ def feature_party_session(
         parts=parts,
         encoders={n: r.encoder for n, r in by_name.items() if r.encoder is not None},
         fits=fits,
-        omitted_features=_omitted(own.columns, list(by_name.values())),
+        omitted_features=_omitted(own.columns, list(by_name.values()), list(binned_as.values())),
         max_bins={
             training.name: by_name[training.name].binned.max_bins
             for training in plan.trainings
             if training.name in by_name
-        },
+        }
+        | {name: binned.max_bins for name, binned in binned_as.items()},
         seconds=seconds,
     )
 
 
-def _omitted(columns: list[FeatureColumn], prepared: list[Prepared]) -> tuple[str, ...]:
+def _omitted(
+    columns: list[FeatureColumn], prepared: list[Prepared], boosted: list[BinnedRows]
+) -> tuple[str, ...]:
     """Declared features without two bins in any training that was to bin them."""
-    binned = [ready.binned for ready in prepared if ready.declared]
+    binned = [*boosted, *(ready.binned for ready in prepared if ready.declared)]
     used = {binning.feature for one in binned for binning in one.binnings}
     return tuple(c.spec.name for c in columns if binned and c.spec.name not in used)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from federation.additive.block import Block, Codes
 from federation.additive.feature_party import FeaturePartyFit, send_partial_scores, train
 from federation.additive.model_part import ModelPart
+from federation.additive.pair_table import PairTable
+from federation.additive.settings import AdditiveSettings
 from federation.alignment import ABSENT_ROW
 from federation.errors import InputError
 from federation.linear_maps import (
@@ -28,11 +30,14 @@ from federation.schema import FeatureColumn
 from federation.session.machine import Progress, Send, Step, expect
 from federation.split.part import NetworkPart
 from federation.split.settings import BlindSettings, Sequences, SplitSettings
-from federation.vertical.borrowers import BinnedRows, BorrowerTable, most_exact_sums
+from federation.vertical.borrowers import BinnedRows, BorrowerTable
+from federation.vertical.exact_sums import main_sums
 from federation.vertical.fallbacks import Fit
+from federation.vertical.feature_pairs import PreparedPairs, prepare_pairs, train_pairs
 from federation.vertical.kept_maps import MapKeeper, most_queries
+from federation.vertical.paired_rows import pair_key
 from federation.vertical.plan import TEST, SessionPlan
-from federation.vertical.trainings import OverBins, bin_settings, map_settings
+from federation.vertical.trainings import OverBins, bin_settings
 
 if TYPE_CHECKING:  # torch is imported by a split training only
     from federation.split.feature_party import SplitFeatureFit
@@ -65,6 +70,7 @@ class FeatureTrainings:
     masks: PairwiseMasks
     keeper: MapKeeper
     cores: int = 1  # threads that make a hint
+    paired: dict[str, PreparedPairs] = field(default_factory=dict, repr=False)  # by training
 
     @property
     def fit(self) -> npt.NDArray[np.bool_]:
@@ -81,9 +87,7 @@ class FeatureTrainings:
             encoder, made = self._encode(training)
             columns = [*columns, *made] if training.encoder.declared_features else made
         yield Progress("set-up", 0.1, "binning")
-        borrowers, most_sums = int(self.fit.sum()), None
-        if self.plan.exact_at(key):
-            most_sums = most_exact_sums(borrowers) // self.plan.exact_maps
+        most_sums = main_sums(self.plan, key, int(self.fit.sum()))
         binned = BinnedRows.of(columns, self.parts, settings.bins, most_sums)
         if binned.max_bins < settings.bins:
             words = f"{binned.max_bins} bins a feature instead of {settings.bins}: exact sums"
@@ -95,14 +99,22 @@ class FeatureTrainings:
             )
         block = Block(binned.terms(), binned.fit, self.rows[self.fit])
         matrix, omitted = block.one_hot()
-        side = yield from self._map(matrix, key)
+        queries = most_queries(self.plan.fits, key, self.party)
+        side = yield from self.map_of(matrix, key, queries)
         declared = not isinstance(training, BlindSettings) or training.encoder.declared_features
         return Prepared(binned, block, omitted, side, encoder, declared)
 
-    def _map(self, matrix: OneHotMatrix, key: str) -> Generator[Step, object, FeatureSide]:
-        """The kept map of these bins, if both sides have it, or a new one with its hint."""
+    def map_of(
+        self, matrix: OneHotMatrix, key: str, queries: int
+    ) -> Generator[Step, object, FeatureSide]:
+        """The kept map of these bins, if both sides have it, or a new one with its hint.
+
+        Args:
+            matrix: the bins, or the cells of pairs.
+            key: of the map.
+            queries: most that it may be asked.
+        """
         context = self.plan.map_context(self.keeper.alignment, self.party, key)
-        queries = most_queries(self.plan.fits, key, self.party)
         resumed = self.keeper.feature_side(key, matrix, context, queries)
         if resumed is not None:
             yield Send(self.label_party, "map_offer", resumed.kept_offer())
@@ -131,6 +143,10 @@ class FeatureTrainings:
         for key, ready in prepared.items():
             if ready.encoder is None:
                 self.keeper.keep_feature_side(key, ready.side)
+        for training in self.plan.trainings:
+            paired = self.paired.get(training.name)
+            if isinstance(training, AdditiveSettings) and paired and paired.side:
+                self.keeper.keep_feature_side(pair_key(training), paired.side)
 
     def _encode(self, training: BlindSettings) -> tuple[NetworkPart, list[FeatureColumn]]:
         """Pre-train on the whole table but the test borrowers; embed the aligned ones."""
@@ -154,9 +170,9 @@ class FeatureTrainings:
         self, fit: Fit, ready: Prepared
     ) -> Generator[Step, object, tuple[ModelPart, FeaturePartyFit]]:
         """An additive or blind training, or a fallback of one, its test scores included."""
-        settings = map_settings(fit.training)
-        if settings is None:
+        if not isinstance(fit.training, OverBins):
             raise ValueError(f"'{fit.name}' is not a training over bins")
+        settings = bin_settings(fit.training)
         masks = self.masks.among(fit.parties)
         fitted = yield from train(
             ready.block,
@@ -167,9 +183,22 @@ class FeatureTrainings:
             fit.name,
             settings.max_rounds,
         )
-        scores = ready.block.scores(fitted.weights, ready.binned.test)
+        weights, scores = fitted.weights, ready.block.scores(fitted.weights, ready.binned.test)
+        tables: tuple[PairTable, ...] = ()
+        if settings.pairs:
+            paired = self.paired.get(fit.training.name)
+            if paired is None:
+                paired = yield from prepare_pairs(self, fit.training, ready, weights)
+                self.paired[fit.training.name] = paired
+            fitted = yield from train_pairs(
+                self, fit, masks, ready, paired, fitted, settings.max_rounds
+            )
+            scores = scores + paired.block.scores(fitted.weights, paired.rows.test)
+            tables = paired.rows.tables(fitted.weights)
         yield send_partial_scores(scores, masks, self.label_party, fit.name, "test")
-        part = ready.binned.model_part(self.party, self.plan.session, fit.name, fitted.weights)
+        part = ready.binned.model_part(
+            self.party, self.plan.session, fit.name, weights, pairs=tables
+        )
         return part, fitted
 
     def train_split(self, settings: SplitSettings) -> Generator[Step, object, SplitFeatureFit]:

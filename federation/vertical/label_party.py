@@ -25,6 +25,9 @@ from federation.alignment.kept import (
     ids_digest,
     resumed_label_alignment,
 )
+from federation.boosting.model_part import BoostedPart
+from federation.boosting.results import BoostedLabelFit
+from federation.boosting.settings import BoostedSettings
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import scheme_for
 from federation.proto.session_pb2 import Closing
@@ -32,8 +35,9 @@ from federation.scoring import Development, ServedVariant
 from federation.session.machine import Progress, Send, Step, expect
 from federation.session.store import KeptStore, NoStore
 from federation.split.part import NetworkPart
-from federation.split.settings import Sequences, SplitSettings
+from federation.split.settings import Sequences
 from federation.vertical.agreement import collect_hellos, send_plan
+from federation.vertical.boosted_label import train_boosted
 from federation.vertical.borrowers import BorrowerTable
 from federation.vertical.fallbacks import fits_of
 from federation.vertical.kept_alignments import choose, keep, offered
@@ -75,8 +79,8 @@ class TrainingResult:
     """
 
     settings: Training
-    fit: LabelPartyFit | SplitLabelFit
-    part: ModelPart | NetworkPart
+    fit: LabelPartyFit | SplitLabelFit | BoostedLabelFit
+    part: ModelPart | NetworkPart | BoostedPart
     part_digests: Mapping[str, str]
     test_scores: Vector
     seconds: float
@@ -187,13 +191,20 @@ def label_party_session(
     prepared: dict[str, Prepared] = {}
     results = []
     for settings in plan.trainings:
-        if not isinstance(settings, SplitSettings) and bin_key(settings) not in prepared:
+        if isinstance(settings, OverBins) and bin_key(settings) not in prepared:
             key = bin_key(settings)
             prepared[key] = yield from own.prepare(settings, key)
             seconds["set-up"] = seconds.get("set-up", 0.0) + clock() - started
             started = clock()
-        if isinstance(settings, SplitSettings):
-            fit = yield from own.train_split(settings)
+        if not isinstance(settings, OverBins):
+            fit: SplitLabelFit | BoostedLabelFit
+            if isinstance(settings, BoostedSettings):
+                boosted = yield from train_boosted(own, settings, clock)
+                fit, set_up = boosted, boosted.seconds["set-up"]
+                seconds["set-up"] = seconds.get("set-up", 0.0) + set_up
+                started += set_up
+            else:
+                fit = yield from own.train_split(settings)
             digests = yield from _close_training(partners, plan.label_party, fit.part.digest)
             took = clock() - started
             results.append(TrainingResult(settings, fit, fit.part, digests, fit.test_scores, took))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,20 +12,23 @@ import numpy.typing as npt
 from federation.additive.alone import fit_alone, with_intercept
 from federation.additive.block import Block
 from federation.additive.label_party import LabelPartyFit, receive_partial_scores, train
+from federation.additive.pair_table import PairTable
 from federation.additive.settings import AdditiveSettings
 from federation.additive.terms import INTERCEPT
-from federation.errors import ProtocolError
-from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
+from federation.linear_maps import scheme_for
 from federation.privacy.calibration import check_target
-from federation.proto.session_pb2 import HintBlock, MapOffer, MapSeed
-from federation.quantisation import RESIDUAL_SCALE, RoundingDraws
+from federation.quantisation import RoundingDraws
 from federation.schema import FeatureColumn
 from federation.scoring import alone_name
-from federation.session.machine import Progress, Send, Step, expect
+from federation.session.machine import Progress, Step
 from federation.split.settings import BlindSettings, Sequences, SplitSettings
-from federation.vertical.borrowers import BinnedRows, most_exact_sums
+from federation.vertical.borrowers import BinnedRows
+from federation.vertical.exact_sums import main_sums
 from federation.vertical.fallbacks import Fit
 from federation.vertical.kept_maps import MapKeeper, most_queries
+from federation.vertical.label_maps import LabelMaps, MapRules, set_up_maps
+from federation.vertical.label_pairs import PreparedPairs, prepare_pairs
+from federation.vertical.paired_rows import PairedRows, pair_key
 from federation.vertical.plan import TEST, VALIDATION, SessionPlan
 from federation.vertical.trainings import (
     OverBins,
@@ -50,9 +53,7 @@ class Prepared:
 
     binned: BinnedRows
     block: Block  # with the intercept as its first term
-    maps: Mapping[str, LabelSide]
-    map_rows: Mapping[str, int]
-    map_features: Mapping[str, int]  # that have rows in the map
+    maps: LabelMaps
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class LabelTrainings:
     features: Mapping[str, int]
     keeper: MapKeeper
     run: str
+    paired: dict[str, PreparedPairs] = field(default_factory=dict, repr=False)  # by training
 
     def __post_init__(self) -> None:
         """Refuse a δ at which some borrower's label could be given away whole.
@@ -101,49 +103,16 @@ class LabelTrainings:
         yield Progress("set-up", 0.1, "binning")
         binned = BinnedRows.of(self.columns, self.parts, settings.bins)
         block = Block([INTERCEPT, *binned.terms()], with_intercept(binned.fit), self.rows[self.fit])
-        maps: dict[str, LabelSide] = {}
-        map_rows: dict[str, int] = {}
-        map_features: dict[str, int] = {}
-        for party in self.plan.feature_parties:
-            maps[party], offer = yield from self._map(training, key, party)
-            map_rows[party], map_features[party] = int(offer.rows_sent), int(offer.features)
-        for place, (party, side) in enumerate(maps.items()):
-            while not side.ready:
-                block_of_hint = yield from expect(party, HintBlock)
-                side.take_hint(block_of_hint)
-                taken = (block_of_hint.first_row + block_of_hint.rows) / map_rows[party]
-                yield Progress(
-                    "set-up", 0.2 + 0.8 * (place + taken) / len(maps), f"hint of {party}"
-                )
-        yield Progress("set-up", 1.0, f"{sum(map_rows.values())} bins of partners are ready")
-        return Prepared(binned, block, maps, map_rows, map_features)
-
-    def _map(
-        self, training: OverBins, key: str, party: str
-    ) -> Generator[Step, object, tuple[LabelSide, MapOffer]]:
-        """The kept map that a partner offers, if it is kept here too, or the start of a new one."""
-        context = self.plan.map_context(self.keeper.alignment, party, key)
-        columns = len(self.labels)
-        offer = yield from expect(party, MapOffer)
-        self._check_offer(training, key, party, offer)
-        if offer.kept_map:
-            name, queries = _map_name(party, key), most_queries(self.plan.fits, key, party)
-            resumed = self.keeper.label_side(name, offer, columns, context, queries)
-            yield Send(party, "map_seed", MapSeed(kept=resumed is not None))
-            if resumed is not None:
-                return resumed, offer
-            offer = yield from expect(party, MapOffer)
-            self._check_offer(training, key, party, offer)
-        side = label_side(
-            scheme_for(columns),
-            columns,
-            Direction.TO_OWNER,
-            RESIDUAL_SCALE,
-            self.keeper.noise_bound,
-            context,
+        parties = self.plan.feature_parties
+        rules = MapRules(
+            key=key,
+            columns=len(self.labels),
+            queries={party: most_queries(self.plan.fits, key, party) for party in parties},
+            features={party: partner_features(training, self.features[party]) for party in parties},
+            most_sums=main_sums(self.plan, key, len(self.labels)),
         )
-        yield Send(party, "map_seed", side.accept(offer))
-        return side, offer
+        maps = yield from set_up_maps(self.plan, self.keeper, rules)
+        return Prepared(binned, block, maps)
 
     def keep(self, prepared: Mapping[str, Prepared]) -> None:
         """Keep the maps for later sessions; a blind training's bins never return."""
@@ -151,25 +120,11 @@ class LabelTrainings:
         for key, ready in prepared.items():
             if key in blind:
                 continue
-            for party, side in ready.maps.items():
-                name = _map_name(party, key)
-                self.keeper.keep_label_side(name, side, ready.map_features[party])
-
-    def _check_offer(self, training: OverBins, key: str, party: str, offer: MapOffer) -> None:
-        # The label noise is calibrated to the features that a partner declared.
-        most = partner_features(training, self.features[party])
-        if offer.features > most:
-            raise ProtocolError(
-                f"{party} offers a map of {offer.features} features, but declared {most}"
-            )
-        if not self.plan.exact_at(key):
-            return
-        most = most_exact_sums(len(self.labels)) // self.plan.exact_maps
-        if offer.rows_sent > most:
-            raise ProtocolError(
-                f"{party} offers {offer.rows_sent} sums over {len(self.labels)} borrowers; exact "
-                f"sums allow {most}"
-            )
+            ready.maps.kept_by(self.keeper, key)
+        for training in self.plan.trainings:
+            paired = self.paired.get(training.name)
+            if isinstance(training, AdditiveSettings) and paired:
+                paired.maps.kept_by(self.keeper, pair_key(training))
 
     def train_over_bins(
         self, one: Fit, ready: Prepared, main: LabelPartyFit | None = None
@@ -181,34 +136,61 @@ class LabelTrainings:
             ready: what trainings of its key share.
             main: of a fallback, the training itself: its penalty holds, and its noise serves.
         """
-        settings = map_settings(one.training)
-        if settings is None:
+        if not isinstance(one.training, OverBins):
             raise ValueError(f"'{one.name}' is not a training over bins")
-        if main is not None:
-            strength = main.rounds[-1].ridge / settings.ridge
+        settings = bin_settings(one.training)
+        mains = (main.mains or main) if main is not None else None
+        if mains is not None:
+            strength = mains.rounds[-1].ridge / settings.ridge
             settings = replace(settings, penalty_path=(strength,))
-        plan = self.plan
-        places = self.rows[self.fit]
-        fit = yield from train(
-            self.labels,
-            self.parts[self.fit] == VALIDATION,
-            ready.block,
-            {party: ready.maps[party] for party in one.parties},
-            ready.map_rows,
-            settings,
-            total_features(one.training, self.features, plan.label_party),
-            self.run,
-            RoundingDraws(plan.split.seed, np.argsort(np.argsort(places))),
-            one.name,
-            main.drawn if main else None,
-        )
+        fit = yield from self._fit(one, settings, ready.block, ready.maps, mains)
+        block, test = ready.block, with_intercept(ready.binned.test)
+        weights = fit.weights[1:]
+        tables: tuple[PairTable, ...] = ()
+        if settings.pairs:
+            paired = self.paired.get(one.training.name)
+            if paired is None:
+                paired = yield from prepare_pairs(self, one.training, ready, weights)
+                self.paired[one.training.name] = paired
+            block, test = paired.block, paired.test
+            fit = yield from self._fit(one, settings, block, paired.maps, main, fit)
+            weights = fit.weights[1 : ready.block.size]
+            tables = paired.rows.tables(fit.weights[ready.block.size :])
         theirs = yield from receive_partial_scores(one.parties, "test", int((~self.fit).sum()))
-        own = ready.block.scores(fit.weights)
-        own_test = ready.block.scores(fit.weights, with_intercept(ready.binned.test))
+        plan, intercept = self.plan, float(fit.weights[0])
         part = ready.binned.model_part(
-            plan.label_party, plan.session, one.name, fit.weights[1:], float(fit.weights[0])
+            plan.label_party, plan.session, one.name, weights, intercept, tables
         )
+        own, own_test = block.scores(fit.weights), block.scores(fit.weights, test)
         return fit, FittedVariant.of(one.name, one.parties, part, fit, own, own_test, theirs)
+
+    def _fit(
+        self,
+        one: Fit,
+        settings: AdditiveSettings,
+        block: Block,
+        maps: LabelMaps,
+        main: LabelPartyFit | None,
+        mains: LabelPartyFit | None = None,
+    ) -> Generator[Step, object, LabelPartyFit]:
+        """The rounds of the main terms, or of the pairs on top of `mains`."""
+        places = self.rows[self.fit]
+        return (
+            yield from train(
+                self.labels,
+                self.parts[self.fit] == VALIDATION,
+                block,
+                {party: maps.sides[party] for party in one.parties},
+                maps.rows,
+                settings,
+                total_features(one.training, self.features, self.plan.label_party),
+                self.run,
+                RoundingDraws(self.plan.split.seed, np.argsort(np.argsort(places))),
+                one.name,
+                main.drawn if main else None,
+                mains,
+            )
+        )
 
     def train_split(self, settings: SplitSettings) -> Generator[Step, object, SplitLabelFit]:
         """A split training."""
@@ -231,23 +213,25 @@ class LabelTrainings:
         )
 
     def alone(self, training: Training, ready: Prepared | None = None) -> FittedVariant:
-        """The additive model of the own features only, at the strengths that were declared."""
+        """The additive model of the own features only, at the strengths that were declared.
+
+        With pairs of them, if the training has pairs.
+        """
         settings = map_settings(training) or AdditiveSettings()
         binned = ready.binned if ready else BinnedRows.of(self.columns, self.parts, settings.bins)
-        fit = fit_alone(
-            binned.terms(),
-            binned.fit,
-            self.labels,
-            binned.test,
-            settings.smoothness,
-            settings.ridge,
-        )
+        strengths = settings.smoothness, settings.ridge
+        fit = fit_alone(binned.terms(), binned.fit, self.labels, binned.test, *strengths)
+        tables: tuple[PairTable, ...] = ()
+        last = fit.weights.size
+        if settings.pairs:
+            rows = PairedRows.of(binned, fit.weights[1:], settings)
+            terms = [*binned.terms(), *rows.terms()]
+            fit = fit_alone(terms, rows.joined_fit, self.labels, rows.joined_test, *strengths)
+            tables = rows.tables(fit.weights[last:])
         party, name = self.plan.label_party, alone_name(training.name, self.plan.label_party)
         intercept = float(fit.weights[0])
-        part = binned.model_part(party, self.plan.session, name, fit.weights[1:], intercept)
+        part = binned.model_part(
+            party, self.plan.session, name, fit.weights[1:last], intercept, tables
+        )
         nothing, nothing_test = np.zeros(fit.scores.size), np.zeros(fit.test_scores.size)
         return FittedVariant(name, (), part, fit.scores, nothing, fit.test_scores, nothing_test, 0)
-
-
-def _map_name(party: str, key: str) -> str:
-    return f"{party}\0{key}"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from federation.boosting.settings import Disclosure
+from federation.vertical import boosted_words
+from federation.vertical.boosted_words import BoostedWords
 from federation.vertical.trainings import ADDITIVE, BLIND, SPLIT
 
 DIRECTION = (
     "Every private linear map ran to the owner of the bins: a partner learned the residual sums "
     "over its own bins, the label party learned nothing from them."
+)
+ADDITIVE_DIRECTION = (
+    "Additive trainings ran the private linear map to the owner of the bins: a partner learned the "
+    "residual sums over its own bins, the label party learned nothing from them."
 )
 SPLIT_DIRECTION = (
     "A split training has no private linear map: partners sent embeddings of every borrower, the "
@@ -25,9 +32,10 @@ class TrainingWords:
         name: the training's name.
         rounds: exchanges with the partners.
         label_noise: None, or the ε of the label noise with its δ, in words.
-        kind: "additive", "blind" or "split".
+        kind: "additive", "blind", "split" or "boosted".
         embedding: numbers that an encoder makes of a borrower; 0 without one.
         fallbacks: the feature parties of each fallback, and its exchanges with them.
+        boosted: what a boosted training's sentences need; None of another kind.
     """
 
     name: str
@@ -36,6 +44,12 @@ class TrainingWords:
     kind: str = ADDITIVE
     embedding: int = 0
     fallbacks: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    boosted: BoostedWords | None = None
+
+    @property
+    def sums_to_owner(self) -> bool:
+        """Whether it ran through bins whose residual sums went to their owner."""
+        return self.kind in (ADDITIVE, BLIND)
 
     def rounds_with(self, partner: str) -> int:
         """Exchanges with one partner, those of fallbacks included."""
@@ -51,9 +65,12 @@ class PartyWords:
     never_saw: tuple[str, ...]
 
 
-def direction(kinds: set[str]) -> str:
-    """Which way the trainings of these kinds sent what."""
-    parts = [DIRECTION] if kinds - {SPLIT} else []
+def direction(kinds: set[str], boosted: Collection[Disclosure] = ()) -> str:
+    """Which way the trainings of these kinds sent what; of boosted ones, what they disclosed."""
+    parts = []
+    if kinds & {ADDITIVE, BLIND}:
+        parts.append(ADDITIVE_DIRECTION if boosted else DIRECTION)
+    parts += [boosted_words.DIRECTIONS[one] for one in Disclosure if one in boosted]
     return " ".join(parts + [SPLIT_DIRECTION] * (SPLIT in kinds))
 
 
@@ -101,7 +118,7 @@ def label_party_words(
         f"How many ids each partner has. {aligned:,} borrowers are aligned.",
     ]
     rebuild = []
-    over_bins = [training for training in trainings if training.kind != SPLIT]
+    over_bins = [training for training in trainings if training.sums_to_owner]
     if over_bins:
         numbers = sum(training.rounds + 1 for training in over_bins)
         if len(partners) == 1:
@@ -145,13 +162,20 @@ def label_party_words(
             "default. Whoever knows some borrowers' columns from elsewhere can learn to read the "
             "others'. No ε bounds this."
         )
+    unseen = "A partner's row, value, bin border or weight"
+    for training in trainings:
+        if training.boosted is None:
+            continue
+        unseen = "A partner's value, bin border or weight"
+        for partner in partners:
+            learned += boosted_words.label_party_learned(
+                training.name, training.rounds, training.boosted, partner
+            )
+            rebuild += boosted_words.label_party_rebuilds(training.name, training.boosted, partner)
     return PartyWords(
         learned=tuple(learned),
         could_reconstruct=tuple(rebuild),
-        never_saw=(
-            "A partner's row, value, bin border or weight, or the name of a feature without a "
-            "public label.",
-        ),
+        never_saw=(f"{unseen}, or the name of a feature without a public label.",),
     )
 
 
@@ -193,13 +217,13 @@ def feature_party_words(
         f"How many ids {label_party} has"
         + (
             ", and the share of defaults (as a mean prediction)."
-            if any(training.kind != SPLIT for training in trainings)
+            if any(training.sums_to_owner for training in trainings)
             else "."
         ),
     ]
     learned += [_partner_learned(training, party, bins_floor) for training in trainings]
     rebuild = []
-    if any(training.kind != SPLIT for training in trainings):
+    if any(training.sums_to_owner for training in trainings):
         rebuild += [
             "The default rate of each of its own bins, closely where sums are exact; a bin holds "
             f"{bins_floor:,} borrowers or more.",
@@ -210,15 +234,22 @@ def feature_party_words(
             "and does not stop it. Dishonest parties are outside the threat model.",
         ]
     rebuild += [_rebuilt_from_gradients(t, label_party) for t in trainings if t.kind == SPLIT]
+    boosted = [(t.name, t.boosted) for t in trainings if t.boosted is not None]
+    rebuild += [boosted_words.partner_rebuilds(name, words) for name, words in boosted]
     unseen = [f"A label, a row, a feature, a weight or a score of {label_party}."]
     if any(training.kind == SPLIT and training.label_noise is None for training in trainings):
         unseen = [f"A row, a feature or a weight of {label_party}."]
     if other_partners:
         unseen.append(f"Anything of {', '.join(other_partners)} but whom all have in common.")
+    unseen += [boosted_words.partner_never_saw(*one, label_party) for one in boosted]
     return PartyWords(tuple(learned), tuple(rebuild), tuple(unseen))
 
 
 def _partner_learned(training: TrainingWords, party: str, bins_floor: int) -> str:
+    if training.boosted is not None:
+        return boosted_words.partner_learned(
+            training.name, training.boosted, party, training.label_noise
+        )
     if training.kind == SPLIT:
         return (
             f"Training '{training.name}': for every borrower that trains, the gradient of its loss "

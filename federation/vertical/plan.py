@@ -162,6 +162,16 @@ class SessionPlan:
                 f"differences of the sums over {' and '.join(map(str, sorted(exact_bins)))} bins "
                 "would undo the floor on a bin's borrowers"
             )
+        exact_grids = {
+            t.pair_bins for t in over_bins if t is not None and t.label_epsilon is None and t.pairs
+        }
+        if len(exact_grids) > 1:
+            sizes = " and ".join(map(str, sorted(exact_grids)))
+            raise InputError(
+                "a session's trainings with exact sums and pairs must have the same pair_bins: "
+                f"differences of the sums over grids of {sizes} rows would undo the floor on a "
+                "cell's borrowers"
+            )
 
     @property
     def fits(self) -> tuple[Fit, ...]:

@@ -3,7 +3,8 @@
 The borrowers are aligned afresh; every partner sends the partial scores of its model part (of a
 split model, the embeddings), masked against the other partners, and the label party adds its own.
 It learns one number a borrower (the sum of the partners' partial scores; of a split model, the
-numbers of the summed embedding); a partner learns which of its borrowers were scored.
+numbers of the summed embedding; of a boosted model whose trees ask several parties, one bit for
+each of a partner's splits, not masked); a partner learns which of its borrowers were scored.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from federation.alignment import (
     feature_party_alignment,
     label_party_alignment,
 )
+from federation.boosting.model_part import BoostedPart
 from federation.errors import InputError, ProtocolError
 from federation.identity import Voucher
 from federation.masking import PairwiseMasks
@@ -39,10 +41,12 @@ from federation.vertical.agreement import (
     introduce,
     send_plan,
 )
+from federation.vertical.boosted_prediction import check_parties, give_bits, receive_log_odds
 from federation.vertical.borrowers import BorrowerTable
 from federation.vertical.plan import TEST, check_partners
 
 PART = "predict"
+AnyPart = ModelPart | NetworkPart | BoostedPart
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Prediction:
 
 
 def label_party_prediction(
-    table: BorrowerTable, plan: PredictionPlan, part: ModelPart | NetworkPart, group: GroupWorkers
+    table: BorrowerTable, plan: PredictionPlan, part: AnyPart, group: GroupWorkers
 ) -> Generator[Step, object, Prediction]:
     """The label party's side.
 
@@ -98,7 +102,12 @@ def label_party_prediction(
         plan: what the parties are asked to agree on.
         part: the label party's model part.
         group: blinds ids; closed by the caller.
+
+    Raises:
+        InputError: the part is not the label party's, or needs a party that is not asked.
     """
+    if isinstance(part, BoostedPart) and not part.owner_grown:
+        check_parties(part, plan.feature_parties)
     hellos = yield from collect_hellos(plan.feature_parties, plan.label_party)
     yield from send_plan(plan.to_json(), hellos)
     alignment = yield from label_party_alignment(
@@ -113,6 +122,8 @@ def label_party_prediction(
     columns = table.rows(alignment.rows)
     if isinstance(part, NetworkPart):
         log_odds = yield from _network_log_odds(plan, part, columns, count)
+    elif isinstance(part, BoostedPart) and not part.owner_grown:
+        log_odds = yield from receive_log_odds(part, columns, plan.feature_parties, count)
     else:
         partial = yield from receive_partial_scores(plan.feature_parties, PART, count)
         log_odds = partial + part.partial_scores(columns)
@@ -129,7 +140,7 @@ def feature_party_prediction(
     party: str,
     label_party: str,
     session: str,
-    part: ModelPart | NetworkPart,
+    part: AnyPart,
     group: GroupWorkers,
     software: str,
     partners: tuple[str, ...] | None = None,
@@ -156,6 +167,8 @@ def feature_party_prediction(
 
         made = part_embeddings(part, columns)
         yield from send_embeddings(made, masks, label_party, part.training, PART, 0)
+    elif isinstance(part, BoostedPart) and not part.owner_grown:
+        yield from give_bits(part, columns, label_party, session, len(aligned.rows))
     else:
         if encoder is not None:
             from federation.split.blind import embedding_columns
@@ -180,7 +193,7 @@ def _network_log_odds(
     return part_log_odds(part, embeddings, columns)
 
 
-def _check_plan(body: Plan, part: ModelPart | NetworkPart, party: str) -> AlignmentMode:
+def _check_plan(body: Plan, part: AnyPart, party: str) -> AlignmentMode:
     try:
         content = json.loads(body.plan_json)
         asked = content["prediction"]

@@ -1,6 +1,7 @@
 """The kinds of training that a vertical session can hold, and what they share.
 
-Additive and blind trainings run through bins and private linear maps; a split training has neither.
+Additive and blind trainings run through bins and private linear maps whose sums go to the owner; a
+boosted one has bins and maps of its own, a split one neither.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from federation.additive.settings import AdditiveSettings
+from federation.boosting.settings import BoostedSettings
 from federation.errors import InputError
 from federation.privacy.events import Event, Exact, GaussianRelease, RandomisedResponse
 from federation.privacy.zcdp import rho_for
 from federation.split.settings import BlindSettings, SplitSettings
 
-Training = AdditiveSettings | SplitSettings | BlindSettings
+Training = AdditiveSettings | SplitSettings | BlindSettings | BoostedSettings
 OverBins = AdditiveSettings | BlindSettings
-ADDITIVE, SPLIT, BLIND = "additive", "split", "blind"
-KINDS = (ADDITIVE, SPLIT, BLIND)
+ADDITIVE, SPLIT, BLIND, BOOSTED = "additive", "split", "blind", "boosted"
+KINDS = (ADDITIVE, SPLIT, BLIND, BOOSTED)
 
 
 def training_kind(values: Mapping[str, Any]) -> str:
@@ -38,6 +40,8 @@ def settings_known(kind: str) -> set[str]:
         return SplitSettings.known()
     if kind == BLIND:
         return BlindSettings.known()
+    if kind == BOOSTED:
+        return BoostedSettings.known()
     return set(AdditiveSettings.__dataclass_fields__)
 
 
@@ -52,6 +56,8 @@ def training_from_json(values: Mapping[str, Any]) -> Training:
         return SplitSettings.from_json(values)
     if kind == BLIND:
         return BlindSettings.from_json(values)
+    if kind == BOOSTED:
+        return BoostedSettings.from_json(values)
     return AdditiveSettings.from_json({k: v for k, v in values.items() if k != "kind"})
 
 
@@ -61,8 +67,8 @@ def bin_settings(training: OverBins) -> AdditiveSettings:
 
 
 def map_settings(training: Training) -> AdditiveSettings | None:
-    """Settings of a training's model over bins; None for a split training."""
-    return None if isinstance(training, SplitSettings) else bin_settings(training)
+    """Settings of a training's additive model over bins; None where it has none."""
+    return bin_settings(training) if isinstance(training, OverBins) else None
 
 
 def bin_key(training: OverBins) -> str:
@@ -75,8 +81,8 @@ def bin_key(training: OverBins) -> str:
 
 
 def map_key(training: Training) -> str | None:
-    """The key of a training over bins; None for a split training."""
-    return None if isinstance(training, SplitSettings) else bin_key(training)
+    """The key of an additive training over bins; None of another kind."""
+    return bin_key(training) if isinstance(training, OverBins) else None
 
 
 def partner_features(training: Training, declared: int) -> int:
@@ -88,11 +94,20 @@ def partner_features(training: Training, declared: int) -> int:
 
 
 def total_features(training: Training, features: Mapping[str, int], label_party: str) -> int:
-    """Features of all parties with bins in a training: its label noise is calibrated to them."""
-    return features[label_party] + sum(
-        partner_features(training, declared)
-        for party, declared in features.items()
-        if party != label_party
+    """Features of all parties with bins in a training: its label noise is calibrated to them.
+
+    Each pair that a party may add counts as one more.
+    """
+    settings = map_settings(training)
+    pairs = settings.pairs * len(features) if settings else 0
+    return (
+        pairs
+        + features[label_party]
+        + sum(
+            partner_features(training, declared)
+            for party, declared in features.items()
+            if party != label_party
+        )
     )
 
 
@@ -100,6 +115,6 @@ def planned_event(training: Training) -> Event:
     """What a training will cost in the ledger of the labels."""
     if training.label_epsilon is None:
         return Exact()
-    if isinstance(training, SplitSettings):
+    if isinstance(training, SplitSettings | BoostedSettings):
         return RandomisedResponse(training.label_epsilon)
     return GaussianRelease(rho_for(training.label_epsilon, training.label_delta))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from clients.federation_file import read_federation
 from clients.manifest import PartyRole, read_manifest
 from federation.alignment import AlignmentMode
+from federation.boosting.acceptance import Acceptance
+from federation.boosting.settings import Disclosure
 from federation.errors import InputError
 from federation.identifiers import IdentifierRule
 from federation.schema import FeatureKind
@@ -193,6 +195,60 @@ def test_what_is_wrong_with_categories_and_sequences_is_said_in_one_sentence(
     assert str(error.value).startswith(f"{path}: ")
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+PLATFORM = """
+[party]
+name = "platform"
+role = "feature"
+[source]
+path = "orders.csv"
+[ids]
+column = "id"
+[features]
+orders = "numeric"
+"""
+
+
+def test_a_feature_party_says_what_boosted_trainings_may_disclose(tmp_path: Path) -> None:
+    """Nothing said means the least; a table changes what it names only."""
+    assert read_manifest(write(tmp_path, PLATFORM)).boosting == Acceptance(Disclosure.OWNER, 16)
+    bins = PLATFORM + '[boosting]\ndisclosure = "bins"\n'
+    assert read_manifest(write(tmp_path, bins)).boosting == Acceptance(Disclosure.BINS, 16)
+    order = PLATFORM + '[boosting]\ndisclosure = "order"\nbins = 8\norder_epsilon = 2\n'
+    assert read_manifest(write(tmp_path, order)).boosting == Acceptance(Disclosure.ORDER, 8, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('disclosure = "all"', "[boosting] has 'disclosure' as 'all'; it must be one of \"owner\""),
+        ("disclosure = 1", "[boosting] has 'disclosure' as '1'; it must be one of \"owner\""),
+        ("bins = 1", "[boosting] has 'bins' as '1'; it must be a whole number from 2 up"),
+        ("bins = 251", "[boosting] has 'bins' as '251'; it must be a whole number up to 250"),
+        ("bins = 16.5", "[boosting] has 'bins' as '16.5'; it must be a whole number"),
+        ("bin = 16", "[boosting] has an unknown key 'bin'; did you mean 'bins'?"),
+        ("order_epsilon = 2", "[boosting] has 'order_epsilon' beside disclosure = \"owner\""),
+        ('disclosure = "order"\norder_epsilon = 0', "'order_epsilon' as '0'; it must be a number"),
+    ],
+)
+def test_what_is_wrong_with_what_a_party_accepts_is_said_in_one_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    """The table, the key and what would be right."""
+    path = write(tmp_path, f"{PLATFORM}[boosting]\n{text}\n")
+    with pytest.raises(InputError) as error:
+        read_manifest(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_label_party_has_nothing_to_accept(tmp_path: Path) -> None:
+    """Its own features never leave it."""
+    path = write(tmp_path, BANK + '\n[boosting]\ndisclosure = "bins"\n')
+    with pytest.raises(InputError, match=r"a table \[boosting\] at a party with role = \"label\""):
+        read_manifest(path)
 
 
 def test_consents_in_a_file_have_usual_column_names(tmp_path: Path) -> None:

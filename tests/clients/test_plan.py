@@ -10,6 +10,7 @@ import pytest
 from clients.federation_file import FederationConfig, read_federation
 from clients.plan import NOISY_RIDGE, epsilon_budget, session_plan, training_settings
 from federation.additive.settings import AdditiveSettings
+from federation.boosting.settings import BoostedSettings, Disclosure
 from federation.errors import InputError
 
 PARTIES = """
@@ -131,6 +132,52 @@ def test_settings_out_of_range_are_refused_by_name(
         session_plan(config, "s")
     assert str(raised.value).startswith(f"{config.path}: {sentence}")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("trees = 0", "model.trees is 0; a whole number from 1 to 1000 is right"),
+        ("trees = 1001", "model.trees is 1001; a whole number from 1 to 1000 is right"),
+        ("depth = 9", "model.depth is 9; a whole number from 1 to 8 is right"),
+        ("depth = 2.5", "model.depth is 2.5; a whole number from 1 to 8 is right"),
+        ("bins = 1", "model.bins is 1; a whole number from 2 to 250 is right"),
+        ("bins = 251", "model.bins is 251; a whole number from 2 to 250 is right"),
+        ("rate = 0", "model.rate is 0; a number above 0, at most 1 is right"),
+        ("l2 = -1", "model.l2 is -1; a positive number is right"),
+        ('disclosure = "all"', "model.disclosure is 'all'; one of owner, bins, order is right"),
+        ("disclosure = [1, 2]", "model.disclosure is (1.0, 2.0); one of owner, bins, order"),
+        ("min_borrowers = 0", "model.min_borrowers is 0; a whole number from 1 up is right"),
+        ("column_sample = 1.5", "model.column_sample is 1.5; a number above 0, at most 1 is"),
+        ("order_epsilon = 1", "model.order_epsilon is 1 beside model.disclosure = 'bins'"),
+        ("smoothness = 1", "model.smoothness is not a setting of a boosted model; these are"),
+    ],
+)
+def test_settings_of_a_boosted_model_are_refused_by_name(
+    tmp_path: Path, setting: str, sentence: str
+) -> None:
+    """As those of the additive one."""
+    config = federation(tmp_path, f'[model]\nkind = "boosted"\n{setting}\n')
+    with pytest.raises(InputError) as raised:
+        session_plan(config, "s")
+    assert str(raised.value).startswith(f"{config.path}: {sentence}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_boosted_model_is_declared_or_asked_for(tmp_path: Path) -> None:
+    """All of its settings stand in the file; the additive model's bins do not become its own."""
+    declared = federation(
+        tmp_path, '[model]\nkind = "boosted"\ntrees = 7\ndepth = 3\nbins = 12\nrate = 0.5\n'
+    )
+    settings = training_settings(declared)
+    assert isinstance(settings, BoostedSettings)
+    assert (settings.trees, settings.depth, settings.bins, settings.rate) == (7, 3, 12, 0.5)
+    asked = training_settings(declared, {"disclosure": "order", "order_epsilon": 2.0})
+    assert asked == BoostedSettings(
+        disclosure=Disclosure.ORDER, trees=7, depth=3, bins=12, rate=0.5, order_epsilon=2.0
+    )
+    additive = federation(tmp_path, "[model]\nbins = 40\n")
+    assert training_settings(additive, {"kind": "boosted"}) == BoostedSettings()
 
 
 @pytest.mark.parametrize("budget", ["0", "-1", "true", '"2"', "nan"])

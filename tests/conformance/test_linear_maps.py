@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,8 @@ SETTINGS = [
     for scheme, columns, floor in (("lattice", 4096, 71), ("elgamal", 40, 10))
     for direction in Direction
 ]
+TO_LABEL_PARTY = [s for s in SETTINGS if s.direction is Direction.TO_LABEL_PARTY]
+counts = st.integers(1, 3)
 to_both = pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: f"{s.scheme}-{s.direction}")
 
 
@@ -156,6 +159,132 @@ def test_the_sums_are_those_of_numpy(setting: Setting, data: st.DataObject) -> N
     for _ in range(2):
         vector = data.draw(vectors(setting.columns))
         assert np.array_equal(apply(feature, label, setting, vector), expected(matrix, vector))
+
+
+@pytest.mark.parametrize("setting", TO_LABEL_PARTY, ids=lambda s: s.scheme)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_many_sums_are_those_of_numpy(setting: Setting, data: st.DataObject) -> None:
+    """Several vectors at once, over all rows or those of some features, give exactly D·v."""
+    matrix = data.draw(matrices(setting))
+    feature, label = connected(setting, matrix)
+    starts = np.concatenate([[0], np.cumsum(matrix.bins)])
+    for _ in range(2):
+        asked = np.stack([data.draw(vectors(setting.columns)) for _ in range(data.draw(counts))])
+        chosen = data.draw(st.none() | st.lists(st.integers(0, matrix.features - 1), unique=True))
+        rows = None
+        if chosen is not None:
+            rows = np.concatenate(
+                [np.zeros(0, np.int64), *(np.arange(starts[f], starts[f + 1]) for f in chosen)]
+            )
+        query = Query.FromString(label.query_many(asked).SerializeToString())
+        answer = Answer.FromString(feature.answer_many(query, chosen).SerializeToString())
+        sums = np.stack([expected(matrix, vector) for vector in asked])
+        opened = label.open_many(answer, rows)
+        assert opened.dtype == np.int64
+        assert np.array_equal(opened, sums if rows is None else sums[:, rows])
+
+
+@pytest.mark.parametrize("setting", TO_LABEL_PARTY, ids=lambda s: s.scheme)
+def test_many_vectors_take_as_many_ids(setting: Setting) -> None:
+    """Ids follow one another over both kinds of query, and each of them is answered once."""
+    feature, label = connected(setting, small_matrix(setting))
+    zeros = np.zeros((3, setting.columns), dtype=np.int64)
+    first, second, third = label.query(zeros[0]), label.query_many(zeros), label.query(zeros[0])
+    assert (second.query_id, third.query_id) == (first.query_id + 1, first.query_id + 4)
+    assert (first.vectors, second.vectors) == (0, 3)
+    feature.answer_many(second)
+    for query_id, count in ((second.query_id + 2, 1), (first.query_id, 2), (third.query_id - 1, 3)):
+        size = len(first.ciphertext) * count
+        forged = Query(query_id=query_id, ciphertext=second.ciphertext[:size], vectors=count)
+        with pytest.raises(ProtocolError, match=r"query \d+ was repeated"):
+            feature.answer_many(forged)
+    assert not label.open(feature.answer(first)).any()
+    with pytest.raises(ProtocolError, match=f"query {second.query_id} was repeated"):
+        feature.answer_many(second)
+
+
+@pytest.mark.parametrize("setting", TO_LABEL_PARTY, ids=lambda s: s.scheme)
+def test_many_vectors_of_another_length_or_number_are_refused(setting: Setting) -> None:
+    """By both sides: truncated, lengthened, or with another number of vectors than sent."""
+    matrix = small_matrix(setting)
+    feature, label = connected(setting, matrix)
+    query = label.query_many(np.ones((2, setting.columns), dtype=np.int64))
+    for data, count in (
+        (query.ciphertext[:-1], 2),
+        (query.ciphertext + b"\0", 2),
+        (query.ciphertext, 3),
+        (query.ciphertext, 0),
+        (b"", 2),
+    ):
+        changed = Query(query_id=query.query_id, ciphertext=data, vectors=count)
+        with pytest.raises(ProtocolError, match=r"query \d+ holds"):
+            feature.answer_many(changed)
+    with pytest.raises(ProtocolError, match="holds 65 vectors, 64 are the most"):
+        feature.answer_many(Query(query_id=query.query_id, ciphertext=b"", vectors=65))
+    with pytest.raises(ProtocolError, match="ids beyond 64 bits"):
+        feature.answer_many(Query(query_id=2**64 - 1, ciphertext=query.ciphertext, vectors=2))
+    with pytest.raises(ProtocolError, match=r"query \d+ holds 2 vectors where one is right"):
+        feature.answer(query)
+    with pytest.raises(ValueError, match="features: distinct"):
+        feature.answer_many(query, [0, 0])
+    with pytest.raises(ValueError, match="features: distinct"):
+        feature.answer_many(query, [2])
+    answer = feature.answer_many(query)
+    with pytest.raises(ProtocolError, match="is of 2 vectors; use open_many"):
+        label.open(answer)
+    for bad in ([0, 0], [3], [-1]):
+        with pytest.raises(ValueError, match="rows: "):
+            label.open_many(answer, np.array(bad, dtype=np.int64))
+    assert np.array_equal(label.open_many(answer), np.tile(matrix.weights, (2, 1)))
+    with pytest.raises(ProtocolError, match="which is not open"):
+        label.open_many(answer)
+    for first, more in ((1, b""), (0, b"\0")):
+        answer = feature.answer_many(label.query_many(np.ones((2, setting.columns), np.int64)))
+        answer.ciphertext = answer.ciphertext[first:] + more
+        with pytest.raises(ProtocolError, match=r"the answer to query \d+ holds"):
+            label.open_many(answer)
+    answer = feature.answer_many(label.query_many(np.ones((2, setting.columns), np.int64)))
+    answer.vectors = 1
+    with pytest.raises(ProtocolError, match="holds 1 vectors where 2 are right"):
+        label.open_many(answer)
+    # rows of another number than were answered
+    answer = feature.answer_many(label.query_many(np.ones((2, setting.columns), np.int64)), [0])
+    with pytest.raises(ProtocolError, match=r"the answer to query \d+ holds"):
+        label.open_many(answer)
+
+
+@to_both
+def test_many_vectors_go_to_the_label_party_only(setting: Setting) -> None:
+    """Nor before the map is ready, nor too many, too few, or of another kind."""
+    feature, label = sides(setting, small_matrix(setting))
+    vectors = np.zeros((2, setting.columns), dtype=np.int64)
+    if setting.direction is Direction.TO_OWNER:
+        feature, label = connected(setting, small_matrix(setting))
+        with pytest.raises(ProtocolError, match="direction is to the owner"):
+            label.query_many(vectors)
+        with pytest.raises(ProtocolError, match="direction is to the owner"):
+            feature.answer_many(label.query(vectors[0]))
+        with pytest.raises(ProtocolError, match="direction is to the owner"):
+            label.open_many(Answer(query_id=0))
+        return
+    with pytest.raises(ProtocolError, match="a query needs"):
+        label.query_many(vectors)
+    with pytest.raises(ProtocolError, match="a query came before"):
+        feature.answer_many(Query(query_id=0, vectors=2))
+    _, label = connected(setting, small_matrix(setting))
+    wrong: Any
+    for wrong in (
+        vectors[:0],
+        vectors[0],
+        np.zeros((65, setting.columns), dtype=np.int64),
+        vectors[:, 1:],
+        vectors.astype(np.int32).astype(np.float64),
+        vectors + VALUE_BOUND + 1,
+        vectors + np.iinfo(np.int64).min,
+    ):
+        with pytest.raises(ValueError, match="vectors: "):
+            label.query_many(wrong)
 
 
 @to_both

@@ -23,6 +23,7 @@ from federation.linear_maps import (
     Direction,
     OneHotMatrix,
     elgamal,
+    encryption,
     lattice_feature,
     lattice_label,
 )
@@ -30,7 +31,12 @@ from federation.linear_maps.elgamal import ElGamalFeatureSide, ElGamalLabelSide
 from federation.linear_maps.lattice import public_seed
 from federation.linear_maps.lattice_feature import LatticeFeatureSide
 from federation.linear_maps.lattice_label import LatticeLabelSide
-from federation.linear_maps.parameters import ERROR_BITS, HINT_ERROR_BITS, tuniform_variance
+from federation.linear_maps.parameters import (
+    ERROR_BITS,
+    HINT_ERROR_BITS,
+    QUERY_BYTES,
+    tuniform_variance,
+)
 from federation.linear_maps.randomness import ternary, tuniform, uniform_residues
 from federation.linear_maps.ring import RING_DEGREE as N
 from federation.linear_maps.ring import PublicMatrix
@@ -83,10 +89,10 @@ def byte_statistic(words: Words, first: int = 0, last: int = 8) -> float:
     return float(((counts - expected) ** 2 / expected).sum())
 
 
-def query_words(query: Query) -> Words:
+def query_words(query: Query, word_bytes: int = QUERY_BYTES) -> Words:
     """A query's words, as its receiver reads them."""
     shape = (N + COLUMNS,)
-    return PackedWords.from_bytes(query.ciphertext, shape, lattice_label.QUERY_BYTES, "").words()
+    return PackedWords.from_bytes(query.ciphertext, shape, word_bytes, "").words()
 
 
 # The bytes of a word that are sent, the others are zero: 4 of a hint over 4,096, 6 of a query.
@@ -365,19 +371,17 @@ def test_a_query_without_error_gives_its_secret(
 
     Queries are sent whole here: rounded ones have no lowest bit to read.
     """
-    monkeypatch.setattr(lattice_label, "QUERY_BYTES", 8)
     while True:
         feature, label = sides(near_duplicates())
+        label.parameters = replace(label.parameters, query_bytes=8)
         public, _ = hint_of(feature, label)
         if low_bits(public.elements[0]).sum() % 2:
             break
     if not erroneous:
-        monkeypatch.setattr(
-            lattice_label, "tuniform", lambda shape, bits: np.zeros(shape, np.int64)
-        )
+        monkeypatch.setattr(encryption, "tuniform", lambda shape, bits: np.zeros(shape, np.int64))
     query = label.query(np.random.default_rng(12).integers(-127, 128, COLUMNS))
     # Δ·v is even: it is gone modulo 2
-    bits = low_bits(query_words(query)).reshape(3, N)
+    bits = low_bits(query_words(query, 8)).reshape(3, N)
     secret = cyclic_product(bits[0], inverse_modulo_two(low_bits(public.elements[0])))
     predicted = [cyclic_product(low_bits(public.elements[block]), secret) for block in (1, 2)]
     agreement = np.mean(np.concatenate(predicted) == bits[1:].ravel())
@@ -386,7 +390,7 @@ def test_a_query_without_error_gives_its_secret(
         assert 0.4 < secret.mean() < 0.6
     else:
         assert agreement == 1
-        assert np.array_equal(secret, label._secrets[query.query_id].astype(np.int64) & 1)
+        assert np.array_equal(secret, label._secrets[query.query_id][0].astype(np.int64) & 1)
 
 
 # --- what each side sees looks uniform ---
@@ -455,7 +459,7 @@ def test_answers_without_flooding_are_linear_equations_in_the_bins(
             lambda count, bits: np.full(count, 1 << (bits - 1), dtype=np.uint64),
         )
     query = label.query(np.zeros(COLUMNS, dtype=np.int64))
-    blinded, rest = np.split(query_words(query), [N])
+    blinded, rest = np.split(query_words(query, label.parameters.query_bytes), [N])
     size = label.parameters.answer_bytes
     answer = feature.answer(query)
     reply = PackedWords.from_bytes(answer.ciphertext, (matrix.rows,), size, "").words()

@@ -27,10 +27,13 @@ from federation.report import (
     PartyImportance,
     PartyProcess,
     PrivacySpend,
+    Rebuilt,
     ReportInput,
     RoundPoint,
     ShapeFunction,
     StageSeconds,
+    TrainingCourse,
+    TrainingGiveaway,
     feature_label,
     model_curves,
     render,
@@ -178,6 +181,37 @@ def example(word: str = "plain") -> ReportInput:
             ShapeFunction("one bin", "1", (), (0.25,), (("missing", 0.0),)),
             ShapeFunction("education", "1", others=((f"school {word}", -0.12), ("other", 0.4))),
         ),
+        courses=(
+            TrainingCourse(
+                f"trees {word}",
+                "tree",
+                (RoundPoint(1, None, 0.5, 0.51), RoundPoint(2, None, 0.48, 0.49)),
+                f"2 trees {word}",
+            ),
+        ),
+        giveaways=(
+            TrainingGiveaway(
+                f"Federation {word}",
+                ModelRole.FEDERATED,
+                Estimate(0.768, 0.754, 0.782),
+                f"keeps its rows {word}",
+                f"a partial score {word}",
+                f"residual sums {word}",
+                (f"5 partial scores {word}",),
+                not_rebuilt=f"no sums over bins {word}",
+            ),
+            TrainingGiveaway(
+                "Trees",
+                ModelRole.FEDERATED_OTHER,
+                Estimate(0.7731, 0.758, 0.788),
+                "Treat bins as known.",
+                "bin codes",
+                "121 splits",
+                ("45,498 exact sums", "2,904,000 split bits"),
+                (Rebuilt(f"platform {word}", 0.6578, f"all features {word}"),),
+            ),
+        ),
+        label_party=f"bank {word}",
     )
 
 
@@ -198,8 +232,8 @@ def test_report_is_well_formed_and_has_every_section() -> None:
         assert anchor in document.ids
         assert f"#{anchor}" in document.links
         assert name in document.text
-    # Six figures and two drawn shapes; swatches and interval strips of tables are no pictures.
-    assert page.count('role="img"') == 8
+    # Seven figures and two drawn shapes; swatches and interval strips of tables are no pictures.
+    assert page.count('role="img"') == 9
 
 
 def test_report_needs_nothing_from_elsewhere() -> None:
@@ -310,7 +344,7 @@ def test_hostile_text_stays_text_everywhere(word: str) -> None:
 
 
 # Without figures a page takes milliseconds, so that many texts can be tried.
-FIGURELESS = {"curves": (), "rounds": (), "shapes": ()}
+FIGURELESS = {"curves": (), "rounds": (), "shapes": (), "courses": ()}
 
 
 @settings(deadline=None, max_examples=60)
@@ -337,6 +371,8 @@ def test_empty_report_is_still_a_page() -> None:
         processes=(),
         stability=None,
         shapes=(),
+        courses=(),
+        giveaways=(),
     )
     document = Document(render(empty))
     assert document.tags.count("section") == len(SECTIONS)
@@ -356,6 +392,49 @@ def test_rounds_without_loss_draw_one_panel() -> None:
     page = render(replace(example(), rounds=rounds))
     assert "training loss (nats" not in page
     assert "training loss (nats" in plain_page()
+
+
+def test_what_each_model_gave_away_stands_in_one_table() -> None:
+    """Right after the result: name, AUC, phrases, numbers, and the share that was rebuilt."""
+    text = Document(plain_page()).text
+    section = text[text.index("What each model gave away") : text.index("What left each party")]
+    for shown in ("bank plain learned", "0.773", "bin codes", "45,498 exact sums", "66%"):
+        assert shown in section, shown
+    assert "no sums over bins plain" in section
+    assert text.index("AUC of 0.768") < text.index("What each model gave away")
+
+
+def test_shares_of_several_partners_are_told_apart() -> None:
+    """Each with its name; of one partner the name is in the heading already."""
+    trees = example().giveaways[1]
+    both = replace(trees, rebuilt=(Rebuilt("shop", 0.5, "so"), Rebuilt("lessor", 0.25, "so")))
+    text = Document(render(replace(example(), giveaways=(both,)))).text
+    assert "50%shop" in text
+    assert "25%lessor" in text
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_is_between_nothing_and_all(share: float) -> None:
+    """Anything else is refused."""
+    with pytest.raises(InputError, match="is no share of bin entropy"):
+        Rebuilt("platform", share, "so")
+
+
+def test_a_course_by_trees_is_drawn_beside_the_leading_one() -> None:
+    """With the validation loss where it is known; without any figure a sentence says so."""
+    page = plain_page()
+    assert "log-loss (nats a borrower)" in page
+    assert "2 trees plain" in Document(page).text
+    silent = TrainingCourse("quiet", "tree", (RoundPoint(1, None), RoundPoint(2, None)))
+    text = Document(render(replace(example(), courses=(silent,)))).text
+    assert "quiet: 2 trees; no figure of them was recorded." in text
+
+
+def test_a_leading_model_of_trees_counts_trees() -> None:
+    """In the key facts and under its course."""
+    text = Document(render(replace(example(), step="tree"))).text
+    assert "2trees" in text.replace(" ", "")
+    assert "Best validation AUC 0.7671 at tree 2 of 2" in text
 
 
 def test_features_are_ordered_by_importance() -> None:

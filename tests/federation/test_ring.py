@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from federation.linear_maps import ring
 from federation.linear_maps.one_hot import OneHotMatrix
 from federation.linear_maps.ring import RING_DEGREE as N
-from federation.linear_maps.ring import PublicMatrix, evaluate, interpolate_exactly, limbs_of
+from federation.linear_maps.ring import PublicMatrix, evaluate, exact_words, limbs_of
 
 SLOT = 160  # bits a coefficient in an integer that holds a whole polynomial: nothing overflows
 
@@ -47,11 +47,14 @@ def public() -> PublicMatrix:
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50))
 def test_limbs_are_balanced_and_join_to_the_value(values: list[int]) -> None:
-    """Two limbs of 32 bits around zero give any 64-bit value back."""
-    words = np.array(values, dtype=np.uint64)
+    """Two limbs of 32 bits around zero give any 64-bit value back, at the roots and here."""
+    words = np.zeros(N, dtype=np.uint64)
+    words[: len(values)] = values
     limbs = limbs_of(words)
     assert np.abs(limbs).max() <= 2**31
-    assert np.array_equal(ring.join_limbs(limbs.astype(np.int64)), words)
+    low, high = limbs.astype(np.int64).view(np.uint64)
+    assert np.array_equal(low + (high << np.uint64(32)), words)
+    assert np.array_equal(exact_words(list(evaluate(limbs))), words)
 
 
 @pytest.mark.parametrize("kind", ["random", "ones", "minus ones", "alternating", "unit"])
@@ -164,7 +167,9 @@ def test_what_is_not_near_an_integer_is_refused() -> None:
     coefficients = np.zeros(N)
     coefficients[7] = 1 / 3
     with pytest.raises(ArithmeticError, match=r"0\.333 from an integer"):
-        interpolate_exactly(evaluate(coefficients))
+        exact_words([evaluate(np.zeros(N)), evaluate(coefficients)])
+    with pytest.raises(ArithmeticError, match="nan"):
+        exact_words([np.full(N // 2, np.nan + 0j)] * 2)
 
 
 @settings(max_examples=5, deadline=None)

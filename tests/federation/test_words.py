@@ -14,7 +14,7 @@ from federation.linear_maps.words import (
     dropped_bits,
     planes_of,
     round_words,
-    small_times_words,
+    ternary_times,
 )
 
 words = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=40)
@@ -89,8 +89,11 @@ def test_products_are_exact(seed: int, rows: int, columns: int, size: int, extre
         matrix[:], small[:] = 2**64 - 1, -1
         matrix = np.minimum(matrix, np.uint64(2**64 - (1 << dropped_bits(size))))
     packed = PackedWords.of(matrix, size)
-    assert packed.times_small(small[0]).tolist() == exact(packed.words(), small[0])
-    assert small_times_words(small, matrix[0]).tolist() == exact(small, matrix[0])
+    products = packed.times_ternary(small[:2].T)
+    back = ternary_times(small, PackedWords.of(matrix[:2], size))
+    for index, factor in enumerate(small[:2]):
+        assert products[:, index].tolist() == exact(packed.words(), factor)
+        assert back[index].tolist() == exact(small, packed.words()[index])
 
 
 def test_rows_are_put_where_they_belong() -> None:

@@ -15,11 +15,12 @@ from clients.example import write_example
 from clients.federation_file import read_federation
 from clients.vault import load_part
 from federation.metrics import auc
+from simulations.run_importance import importances
 from simulations.run_record import (
     ALONE,
     RunFigures,
     compare,
-    importances,
+    giveaways,
     metrics_json,
     noise_words,
     probabilities,
@@ -90,6 +91,7 @@ def test_the_record_says_what_was_reached_and_by_whom(figures: RunFigures) -> No
     assert record["seconds"]["alignment"] == 0.123
     assert record["privacy"]["releases"][0]["event"]["rho"] > 0
     assert record["privacy"]["releases"][1]["event"] == {"mechanism": "exact"}
+    assert record["leakage"] == []
     assert "NaN" not in metrics_json(figures)
 
 
@@ -128,6 +130,17 @@ def test_what_each_side_learned_is_said_for_each(figures: RunFigures) -> None:
         assert party.learned
         assert party.could_reconstruct
         assert party.never_saw
+
+
+def test_additive_trainings_give_no_bins_away(figures: RunFigures) -> None:
+    """Both rows say so, and tell exact sums from noisy ones."""
+    given = giveaways(figures)
+    assert list(given) == ["quiet-labels", "exact"]
+    for one in given.values():
+        assert one.rebuilt == ()
+        assert one.not_rebuilt == "no sums over bins went to bank"
+    assert given["exact"].of_labels.endswith("exact")
+    assert given["quiet-labels"].of_labels.startswith("noisy")
 
 
 def test_importance_goes_by_public_labels_only(figures: RunFigures) -> None:

@@ -44,7 +44,7 @@ def test_a_plan_carries_settings_of_every_kind(settings: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"kind": "boosted"}, "model.kind is 'boosted'; additive or split or blind is right"),
+        ({"kind": "forest"}, "model.kind is 'forest'; additive or split or blind or boosted is"),
         ({"kind": "split", "bins": 32}, "model.bins is not a setting of the split model"),
         ({"kind": "blind", "reach": 1.0}, "model.reach is not a setting of the blind model"),
         ({"kind": "split", "exchanges": 1}, "model.exchanges is 1"),

@@ -1,0 +1,1 @@
+"""Gradient-boosted trees over all parties' bins; three ways differ in what they disclose."""
