@@ -35,7 +35,7 @@ disclosure = "bins"              # "owner" (the default): trees grown at their o
                                  # "bins": sums and split bits from which bin codes can be rebuilt;
                                  # "order": the bin codes themselves
 bins = 16                        # most bins of a feature that may become known
-order_epsilon = 2.0              # bin codes only if perturbed, each with this epsilon at most
+order_epsilon = 2.0              # bin codes only if perturbed, with this epsilon a code and session
 """
 
 from __future__ import annotations

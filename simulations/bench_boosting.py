@@ -10,7 +10,7 @@ import json
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,39 +158,35 @@ def _session_figures(summaries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     sent: Counter[str] = Counter()
     for one in summaries.values():
         sent.update(one["sent"])
-    setup_kinds = set(SETUP_KINDS)
-    if "bin_shapes" in sent:
-        setup_kinds.add("hint_block")
-    setup = sum(size for kind, size in sent.items() if kind in setup_kinds)
-    alignment = sum(size for kind, size in sent.items() if kind in ALIGNMENT_KINDS)
-    trees = sent.total() - setup - alignment
+    setup_kinds = {*SETUP_KINDS, "hint_block"} if "bin_shapes" in sent else set(SETUP_KINDS)
+    of_trees = sent.keys() - setup_kinds - set(ALIGNMENT_KINDS) - {"closing"}
     return {
         "seconds_per_tree": round(bank["fit_seconds"]["trees"] / grown, 5),
         "setup_seconds": round(bank["fit_seconds"]["set-up"], 4),
         "alignment_seconds": bank["seconds"]["alignment"],
         "trees": bank["trees"],
         "grown": grown,
-        "bytes_per_tree": round(trees / grown),
-        "setup_bytes": setup,
+        "bytes_per_tree": round(sum(sent[kind] for kind in of_trees) / grown),
+        "setup_bytes": sum(sent[kind] for kind in setup_kinds),
         "peak_rss_mb": round(max(float(one["peak_rss_mb"]) for one in summaries.values()), 1),
         "cpu_seconds": {party: one["cpu_seconds"] for party, one in summaries.items()},
-        "cpu_seconds_per_tree": _cpu_per_tree(summaries, grown),
+        "cpu_seconds_per_tree": {
+            party: round(_cpu_between(one["cpu_at"], of_trees) / grown, 5)
+            for party, one in summaries.items()
+        },
         "answers": bank["answers"],
         "split_bits": bank["split_bits"],
         "auc": bank["auc"],
     }
 
 
-def _cpu_per_tree(summaries: Mapping[str, dict[str, Any]], trees: int) -> dict[str, float]:
-    """Processor seconds a tree of each party that takes part in growing them.
+def _cpu_between(taken: Mapping[str, list[float]], kinds: Collection[str]) -> float:
+    """Processor seconds from a party's first message of these kinds to its last.
 
     On a machine that does other things too, they say more than the wall clock does.
     """
-    spans = {
-        LABEL_PARTY: summaries[LABEL_PARTY]["cpu_between"].get("tree_order", 0.0),
-        FEATURE_PARTY: summaries[FEATURE_PARTY]["cpu_between"].get("node_sums", 0.0),
-    }
-    return {party: round(span / trees, 5) for party, span in spans.items() if span}
+    moments = [moment for kind in kinds for moment in taken.get(kind, [])]
+    return max(moments, default=0.0) - min(moments, default=0.0)
 
 
 def _fastest(runs: Iterator[dict[str, Any]]) -> dict[str, Any]:

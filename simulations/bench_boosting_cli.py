@@ -33,6 +33,9 @@ def boosting(
     min_borrowers: Annotated[
         int | None, typer.Option(help="Fewest training borrowers in a child.")
     ] = None,
+    label_epsilon: Annotated[
+        float | None, typer.Option(help="ε of the labels; with disclosure owner only.")
+    ] = None,
     megabits: Annotated[
         float | None, typer.Option(help="Each party's line to the relay, Mb/s each way.")
     ] = None,
@@ -63,6 +66,7 @@ def boosting(
             "row_sample": row_sample,
             "early_stopping": early_stopping,
             "min_borrowers": min_borrowers,
+            "label_epsilon": label_epsilon,
         }
     )
     link = None if megabits is None else Link(megabits, delay_ms / 1e3)

@@ -68,7 +68,12 @@ class Pooled:
 
 
 def same_model(pool: Pooled, settings: BoostedSettings) -> dict[str, Any]:
-    """Figures of the same trees from plaintext sums over the same bins, columns sampled alike."""
+    """Figures of the same trees from plaintext sums over the same bins, columns sampled alike.
+
+    None where trees are grown at their owners: that is another model, without such a reference.
+    """
+    if settings.disclosure is Disclosure.OWNER:
+        return {"auc_same_model": None, "same_model_seconds_per_tree": None}
     local = {}
     for party, columns in zip(PARTIES, pool.columns, strict=True):
         binned = BinnedRows.of(columns, pool.parts, settings.bins)

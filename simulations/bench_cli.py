@@ -181,9 +181,12 @@ def _say(words: str) -> None:
 
 def bench_all(as_json: AsJson = False) -> None:
     """The benchmarks behind docs/benchmarks.md, one after the other."""
+    from federation.boosting.settings import BoostedSettings
     from simulations.bench_additive import bench
     from simulations.bench_aggregation import bench_aggregation as aggregation
     from simulations.bench_alignment import bench_alignment as alignment
+    from simulations.bench_boosting import Population
+    from simulations.bench_boosting import bench_boosting as boosted
     from simulations.bench_horizontal import ROWS
     from simulations.bench_horizontal import bench_horizontal as horizontal
     from simulations.bench_label_noise import label_noise_draws
@@ -194,6 +197,13 @@ def bench_all(as_json: AsJson = False) -> None:
     runs: list[tuple[str, Any]] = [
         ("UCI, stream", lambda: bench(0, 0, 0, 32, "stream", "uci")),
         ("110,000 x (13+30), stream", lambda: bench(110_000, 13, 30, 32, "stream", "simulated")),
+        ("boosted trees, UCI, stream", lambda: boosted(Population(data="uci"), BoostedSettings())),
+        (
+            "boosted trees, 110,000 x (13+30), stream",
+            lambda: boosted(
+                Population(110_000, 13, 30), BoostedSettings(bins=32, column_sample=1.0)
+            ),
+        ),
         ("UCI, label noise, ten draws", lambda: label_noise_draws(2.0, 10)),
         ("alignment, 100,000 x 100,000", lambda: alignment(100_000)),
         ("aggregation, 1,000,000 parameters x 10", lambda: aggregation(1_000_000, 10)),

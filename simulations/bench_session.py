@@ -73,8 +73,8 @@ def run_session(
     """Run a session to its end.
 
     Returns:
-        By party: bytes by kind ('sent'), 'peak_rss_mb', 'cpu_seconds', of these the ones between
-        the first and the last message of each kind ('cpu_between'), 'seconds' by stage, and what
+        By party: bytes by kind ('sent'), 'peak_rss_mb', 'cpu_seconds', how many of these were taken
+        at the first and at the last message of each kind ('cpu_at'), 'seconds' by stage, and what
         `summarise` tells of its result.
     """
     return (
@@ -140,7 +140,7 @@ def _summary(
     result = machine.result
     return {
         "sent": dict(by_kind),
-        "cpu_between": {kind: round(last[kind] - first[kind], 4) for kind in first},
+        "cpu_at": {kind: [first[kind], last[kind]] for kind in first},
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "cpu_seconds": round(time.process_time(), 3),
         "seconds": {stage: round(value, 4) for stage, value in result.seconds.items()},

@@ -78,7 +78,7 @@ def rebuild(
 ) -> Rebuilt:
     """Rebuild a partner's bin codes from a transcript.
 
-    Needs no randomness. At 24,000 borrowers and 100 trees of depth 4, some 15 seconds a feature of
+    Needs no randomness. At 24,000 borrowers and 100 trees of depth 4, 1 to 25 seconds a feature of
     16 bins on one core, and 0.3 GB.
 
     Args:
@@ -180,11 +180,21 @@ def _of_open(
 
 def _prior(allowed: npt.NDArray[np.bool_]) -> Chances:
     """Each borrower's chances from its allowed bins and the bins' shares, which fit one another."""
+    # Split bits only tell groups of bins apart: there are few different rows.
+    _, first, which, counts = np.unique(
+        np.packbits(allowed, axis=1),
+        axis=0,
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    patterns, weights = allowed[first], counts / len(allowed)
     shares = np.full(allowed.shape[1], 1.0 / allowed.shape[1])
     for _ in range(30):
-        chances = _share_out(allowed, shares)
-        shares = chances.mean(axis=0, dtype=np.float64)
-    return chances
+        chances = _share_out(patterns, shares)
+        shares = weights @ chances
+    found: Chances = chances[which.reshape(-1)]
+    return found
 
 
 def _share_out(allowed: npt.NDArray[np.bool_], shares: Matrix) -> Chances:

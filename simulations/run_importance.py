@@ -38,10 +38,10 @@ def importances(figures: RunFigures, run_folder: Path) -> dict[str, list[tuple[s
                 of_splits[party] = of_splits[party] + moved
         return {party: _by_feature(part, of_splits[party]) for party, part in parts.items()}
     for party in figures.summaries:
-        part = load_part(run_folder / party / name)
+        shapes = load_part(run_folder / party / name).shape_functions()
         found[party] = [
             (feature_label(shape.label, number, party), shape.importance)
-            for number, shape in enumerate(part.shape_functions(), start=1)
+            for number, shape in enumerate(shapes, start=1)
         ]
     return found
 

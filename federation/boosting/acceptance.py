@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from federation.boosting.settings import BoostedSettings, Disclosure
 from federation.errors import ProtocolError
@@ -25,6 +27,35 @@ class Acceptance:
     disclosure: Disclosure = Disclosure.OWNER
     bins: int = 16
     order_epsilon: float | None = None
+
+    def check_all(self, trainings: Sequence[BoostedSettings], party: str) -> None:
+        """Refuse trainings of one session that would disclose more, each alone or all together.
+
+        Bins of several sizes cut a feature more finely than any of them, and codes that are
+        perturbed anew can be averaged.
+
+        Raises:
+            ProtocolError: as `check`.
+        """
+        for settings in trainings:
+            self.check(settings, party)
+        disclosing = [one for one in trainings if one.disclosure is not Disclosure.OWNER]
+        sizes = {one.bins for one in disclosing}
+        bins = 1 + len({Fraction(cut, size) for size in sizes for cut in range(1, size)})
+        if sizes and bins > self.bins:
+            raise ProtocolError(
+                f"trainings with {' and '.join(map(str, sorted(sizes)))} bins a feature cut it "
+                f"into {bins} together, and {party} accepts {self.bins} to become known; ask for "
+                f"the same number in all, or have {party} set [boosting] bins = {bins} in its "
+                "manifest"
+            )
+        epsilon = sum(one.order_epsilon or 0.0 for one in disclosing)
+        if self.order_epsilon is not None and epsilon > self.order_epsilon * (1 + 1e-9):
+            raise ProtocolError(
+                f"{len(disclosing)} trainings ask for bin codes perturbed with an epsilon of "
+                f"{epsilon:g} in all, and {party} accepts {self.order_epsilon:g} a session; ask "
+                f"for one of them, or have {party} change [boosting] order_epsilon in its manifest"
+            )
 
     def check(self, settings: BoostedSettings, party: str) -> None:
         """Refuse a training that would disclose more.

@@ -8,7 +8,7 @@ was agreed: trees, depth, and so how many vectors and splits there can be.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from federation.boosting.feature_bins import BinLayout
 from federation.boosting.local_bins import LocalBins
 from federation.boosting.model_part import Split, check_left
+from federation.boosting.one_thread import one_thread
 from federation.boosting.settings import BoostedSettings
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps import FeatureSide
@@ -24,6 +25,7 @@ from federation.proto.session_pb2 import NodeSums, SplitBits, SplitList, TreeOrd
 from federation.session.machine import Progress, Send, Step, expect
 
 Bits = npt.NDArray[np.bool_]
+BITS_BYTES = 16 * 1024 * 1024  # of a message of split bits, unless a single split has more
 
 
 @dataclass(frozen=True)
@@ -83,25 +85,26 @@ def train(
                 words = f"tree {order.tree + 1}: {len(features)} of {len(own.layout.features)}"
                 fraction = order.tree / settings.trees
                 yield Progress("training", fraction, f"{words} features take part")
-            answer = side.answer_many(order.query, features)
+            with one_thread():
+                answer = side.answer_many(order.query, features)
             reply = NodeSums(tree=order.tree, level=order.level, features=features, answer=answer)
             yield Send(label_party, "node_sums", reply)
             answers += vectors
             sums += vectors * sum(own.layout.features[f].bins - 1 for f in features)
         elif kind == "splits":
+            budget.spend_splits(len(order.splits.splits))
             splits = read_splits(order.splits, own.layout, label_party)
-            budget.spend_splits(len(splits))
             asked.update(splits)
-            yield send_bits(own.bits(splits), label_party, "fit")
+            yield from send_bits(own.bits(splits), label_party, "fit")
         else:
             raise ProtocolError(f"{label_party} sent an order for tree {order.tree} without one")
-    model = read_model(order.model, own.layout, label_party, party)
+    model = read_model(order.model, own.layout, label_party, party, settings)
     if not asked.issuperset(model):
         raise ProtocolError(
             f"{label_party}'s model has splits of {party}'s features whose bits were never asked "
             "for in training"
         )
-    yield send_bits(own.test_bits(model), label_party, "test")
+    yield from send_bits(own.test_bits(model), label_party, "test")
     return BoostedFeatureFit(model, budget.trees, answers, sums, len(asked))
 
 
@@ -140,24 +143,42 @@ def read_splits(message: SplitList, layout: BinLayout, label_party: str) -> tupl
 
 
 def read_model(
-    message: SplitList, layout: BinLayout, label_party: str, party: str
+    message: SplitList,
+    layout: BinLayout,
+    label_party: str,
+    party: str,
+    settings: BoostedSettings,
 ) -> tuple[Split, ...]:
     """A party's splits of a whole model, as the model numbers them.
 
     Raises:
-        ProtocolError: a split that isn't there, or one that has two numbers.
+        ProtocolError: more splits than the agreed trees have, one that isn't there, or one that has
+            two numbers.
     """
+    most = settings.trees * (2**settings.depth - 1)
+    if len(message.splits) > most:
+        raise ProtocolError(
+            f"{label_party}'s model has {len(message.splits)} splits of {party}'s; "
+            f"{settings.trees} trees of depth {settings.depth} have {most} at most"
+        )
     splits = read_splits(message, layout, label_party)
     if len(set(splits)) != len(splits):
         raise ProtocolError(f"{label_party}'s model has the same split of {party}'s twice")
     return splits
 
 
-def send_bits(bits: Bits, label_party: str, part: str) -> Send:
-    """Bits (splits, borrowers) as a message."""
-    packed = np.packbits(bits, axis=1).tobytes()
-    body = SplitBits(part=part, splits=len(bits), bits=packed)
-    return Send(label_party, "split_bits", body)
+def send_bits(bits: Bits, label_party: str, part: str) -> Iterator[Send]:
+    """Bits (splits, borrowers) as messages; one message even where there is no split."""
+    for first, last in bit_blocks(*bits.shape):
+        packed = np.packbits(bits[first:last], axis=1).tobytes()
+        body = SplitBits(part=part, splits=last - first, bits=packed)
+        yield Send(label_party, "split_bits", body)
+
+
+def bit_blocks(splits: int, borrowers: int) -> list[tuple[int, int]]:
+    """Splits by the message that their bits go in: first and one past the last."""
+    size = max(1, BITS_BYTES // max(1, -(-borrowers // 8)))
+    return [(first, min(first + size, splits)) for first in range(0, max(splits, 1), size)]
 
 
 class _Budget:

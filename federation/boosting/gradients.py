@@ -8,6 +8,7 @@ rounding (Shi et al., NeurIPS 2022: a few bits lose next to nothing); minimal va
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ Vector = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 # The largest gradient and the largest hessian of a tree, in integers.
 VALUE_BOUND = 31
+# Sums of gradients stay below half of it: 1,080,000 borrowers; those of both stay below 2^53.
+_PAIR_UNIT = 1 << 26
 _DRAWS = 3  # of the seed, a tree: rounding of gradients, of hessians, and the sample
 
 
@@ -41,6 +44,22 @@ class TreeGradients:
     gradient_unit: float
     hessian_unit: float
     sampled: npt.NDArray[np.bool_]
+
+    @cached_property
+    def pairs(self) -> Vector | None:
+        """Both whole numbers of each borrower in one (n,), so that one sum does for two.
+
+        hessian·2^26 + gradient: any sum of them is exact in float64. None: too many borrowers.
+        """
+        if VALUE_BOUND * len(self.whole_gradient) >= _PAIR_UNIT // 2:
+            return None
+        return (self.whole_hessian * _PAIR_UNIT + self.whole_gradient).astype(np.float64)
+
+
+def split_pairs(sums: Vector) -> tuple[Vector, Vector]:
+    """Sums of gradients and of hessians from sums of `TreeGradients.pairs`."""
+    hessians = np.rint(sums / _PAIR_UNIT)
+    return sums - hessians * _PAIR_UNIT, hessians
 
 
 def class_weights(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.additive.logistic import log_losses
+from federation.boosting.feature_party import bit_blocks
 from federation.boosting.gradients import class_weights, tree_gradients
 from federation.boosting.growth import Chosen, TreeGrowth
 from federation.boosting.label_totals import LabelTotals
@@ -25,6 +26,7 @@ from federation.boosting.settings import BoostedSettings
 from federation.boosting.split_book import SplitBook, only_used
 from federation.boosting.trees import Forest, Tree
 from federation.errors import InputError, ProtocolError
+from federation.linear_maps.interface import MOST_VECTORS
 from federation.metrics import auc
 from federation.proto.session_pb2 import NodeSums, SplitBits, SplitList, TreeOrder
 from federation.proto.session_pb2 import Split as SplitMessage
@@ -34,8 +36,10 @@ Vector = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.bool_]
 # A training whose features or borrowers are drawn ends after so many trees without a split.
 MOST_BARREN = 5
-# One message of queries holds as many vectors as stay below this.
+# One message of queries holds as many nodes as stay below this, two at least: the partner begins
+# with the first message while the next is made, but several vectors at once cost less each.
 MESSAGE_BYTES = 16 * 1024 * 1024
+FEWEST_NODES = 2
 WORD_BYTES = 6  # at most, of a query
 
 
@@ -124,7 +128,7 @@ def train(
             for party, bins in local.items():
                 layout = bins.layout.of_some(bins.features)
                 growth.take(party, layout, bins.sums(growth.asked, gradients))
-            yield from _collect(growth, totals, number, partners)
+            yield from _collect(growth, number, partners)
             chosen = growth.choose()
             yield from _look_up(chosen, number, growth.level, local, partners, books)
             splits = [_split_of(one, local, partners) for one in chosen]
@@ -178,21 +182,25 @@ def receive_bits(
     Raises:
         ProtocolError: they are of another part, or of other sizes.
     """
-    message = yield from expect(party, SplitBits)
-    row = -(-borrowers // 8)
-    if (message.part, message.splits, len(message.bits)) != (part, splits, splits * row):
-        raise ProtocolError(
-            f"{party} sent bits of {message.splits} splits for part '{message.part}' in "
-            f"{len(message.bits)} bytes; {splits} for '{part}' in {splits * row} are right"
-        )
-    packed = np.frombuffer(message.bits, dtype=np.uint8).reshape(splits, row)
-    return np.unpackbits(packed, axis=1, count=borrowers).astype(np.bool_)
+    row, bits = -(-borrowers // 8), np.empty((splits, borrowers), dtype=np.bool_)
+    for first, last in bit_blocks(splits, borrowers):
+        message, count = (yield from expect(party, SplitBits)), last - first
+        if (message.part, message.splits, len(message.bits)) != (part, count, count * row):
+            raise ProtocolError(
+                f"{party} sent bits of {message.splits} splits for part '{message.part}' in "
+                f"{len(message.bits)} bytes; {count} for '{part}' in {count * row} are right"
+            )
+        packed = np.frombuffer(message.bits, dtype=np.uint8).reshape(count, row)
+        bits[first:last] = np.unpackbits(packed, axis=1, count=borrowers)
+    return bits
 
 
 def _ask(
     growth: TreeGrowth, totals: LabelTotals, tree: int, partners: Mapping[str, PartnerBins]
 ) -> Generator[Step, object, None]:
     """Send every partner the queries of a level."""
+    if not partners:
+        return
     for first, last in _chunks(growth):
         vectors = totals.vectors(growth.asked[first:last])
         for party, partner in partners.items():
@@ -201,7 +209,7 @@ def _ask(
 
 
 def _collect(
-    growth: TreeGrowth, totals: LabelTotals, tree: int, partners: Mapping[str, PartnerBins]
+    growth: TreeGrowth, tree: int, partners: Mapping[str, PartnerBins]
 ) -> Generator[Step, object, None]:
     """Take their answers."""
     for party, partner in partners.items():
@@ -213,7 +221,8 @@ def _collect(
                     f"{party} answered for level {message.level} of tree {message.tree}; level "
                     f"{growth.level} of tree {tree} is right"
                 )
-            sums += partner.open(message, totals.vectors(growth.asked[first:last]))
+            totals = [node.totals for node in growth.asked[first:last]]
+            sums += partner.open(message, np.array(totals).astype(np.int64).ravel())
         growth.take(party, partner.shapes.layout.of_some(partner.features), sums)
 
 
@@ -251,7 +260,8 @@ def _look_up(
 def _chunks(growth: TreeGrowth) -> list[tuple[int, int]]:
     """Asked nodes by the message that they go in: first and one past the last."""
     nodes, borrowers = len(growth.asked), growth.borrowers
-    size = max(1, MESSAGE_BYTES // (2 * WORD_BYTES * borrowers))
+    size = max(FEWEST_NODES, MESSAGE_BYTES // (2 * WORD_BYTES * borrowers))
+    size = min(size, MOST_VECTORS // 2)
     return [(first, min(first + size, nodes)) for first in range(0, nodes, size)]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.boosting.feature_bins import BinLayout
-from federation.boosting.gradients import TreeGradients
+from federation.boosting.gradients import TreeGradients, split_pairs
 from federation.boosting.growth import OpenNode, Sums
 from federation.boosting.model_part import Split, split_bits
 from federation.linear_maps.joined_codes import JoinedCodes
@@ -62,9 +62,12 @@ class LocalBins:
         found, cells = [], self.layout.cells_of(self.features)
         for node in nodes:
             some = self._joined.of_some(node.members)
-            gradient = gradients.whole_gradient[node.members].astype(np.float64)
-            hessian = gradients.whole_hessian[node.members].astype(np.float64)
-            found.append((some.sums(gradient)[cells], some.sums(hessian)[cells]))
+            if gradients.pairs is None:
+                gradient = gradients.whole_gradient[node.members].astype(np.float64)
+                hessian = gradients.whole_hessian[node.members].astype(np.float64)
+                found.append((some.sums(gradient)[cells], some.sums(hessian)[cells]))
+            else:
+                found.append(split_pairs(some.sums(gradients.pairs[node.members])[cells]))
         return found
 
     def bits(self, splits: Sequence[Split]) -> Bits:

@@ -18,6 +18,7 @@ from federation.record_chain import canonical_json
 from federation.schema import FeatureColumn
 
 FORMAT = "veilscore boosted model part 1"
+SALT_BYTES = 16
 Bits = npt.NDArray[np.bool_]
 
 
@@ -43,6 +44,8 @@ class BoostedPart:
         intercept: log-odds that every borrower starts from; 0 at a partner.
         trees: at the label party; none at a partner.
         split_counts: how many splits each other party has; at the label party.
+        salt: random, at a partner: the label party knows the splits' places, so that without it a
+            guess of the bins could be checked against the digest.
         owner_grown: every party has trees of its own features, and scores are sums of the parts'.
         order_epsilon: ε of each bin code's perturbation, at a partner that sent perturbed codes;
             what it says of further borrowers is perturbed alike.
@@ -58,6 +61,7 @@ class BoostedPart:
     trees: tuple[Tree, ...] = ()
     split_counts: Mapping[str, int] = field(default_factory=dict)
     owner_grown: bool = False
+    salt: str = ""
     order_epsilon: float | None = None
 
     @property
@@ -150,6 +154,7 @@ class BoostedPart:
                     Tree(tuple(_node(node) for node in tree["nodes"])) for tree in content["trees"]
                 ),
                 owner_grown=bool(content["owner_grown"]),
+                salt=str(content["salt"]),
                 split_counts={str(party): _whole(count) for party, count in counts.items()},
                 order_epsilon=None if epsilon is None else float(epsilon),
             )

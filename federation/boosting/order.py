@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from federation.boosting.feature_bins import BinLayout
 from federation.boosting.feature_party import BoostedFeatureFit, read_model
+from federation.boosting.settings import BoostedSettings
 from federation.errors import ProtocolError
 from federation.linear_maps.randomness import uniform_residues
 from federation.privacy.events import Event, Exact, RandomisedResponse
@@ -23,16 +24,21 @@ from federation.session.machine import Progress, Send, Step, expect
 
 Codes = npt.NDArray[np.uint8]
 AnyCodes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+# Above the rounding of a float's probability as a 64-bit threshold; costs nothing measurable.
+_MARGIN = 1 << 12
 
 
 def perturbed(codes: Codes, bins: int, epsilon: float) -> Codes:
     """Codes below `bins` after k-ary randomised response, from the system's randomness."""
-    keep = math.exp(epsilon) / (math.exp(epsilon) + bins - 1)
-    words = uniform_residues(codes.size, 53).astype(np.float64) / 2.0**53
+    change = (bins - 1) / (math.exp(epsilon) + bins - 1)
+    # rounded up, so that a code is never replaced more rarely than ε asks for
+    threshold = math.ceil(change * 2.0**64) + _MARGIN
+    words = uniform_residues(codes.size, 64)
     # 53 bits modulo less than 256: no value is likelier than another by more than 2^-45
     steps = 1 + uniform_residues(codes.size, 53) % np.uint64(bins - 1)
     moved = (codes.astype(np.uint64) + steps) % np.uint64(bins)
-    return np.where(words < keep, codes, moved.astype(np.uint8)).astype(np.uint8)
+    replaced = words < np.uint64(threshold)
+    return np.where(replaced, moved.astype(np.uint8), codes).astype(np.uint8)
 
 
 def record_event(epsilon: float | None, features: int) -> Event:
@@ -95,7 +101,7 @@ def receive_codes(
 
 
 def take_model(
-    layout: BinLayout, label_party: str, party: str
+    layout: BinLayout, label_party: str, party: str, settings: BoostedSettings
 ) -> Generator[Step, object, BoostedFeatureFit]:
     """The own splits of the model that the label party grew from the codes.
 
@@ -108,5 +114,5 @@ def take_model(
             f"{label_party} sent an order of another kind, although it has all bin codes; the "
             "model's splits are right"
         )
-    splits = read_model(order.model, layout, label_party, party)
+    splits = read_model(order.model, layout, label_party, party, settings)
     return BoostedFeatureFit(splits, int(order.tree), 0, 0, 0)

@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.additive.feature_party import send_partial_scores
+from federation.boosting.feature_bins import BinLayout
 from federation.boosting.feature_party import draw_features
 from federation.boosting.gradients import VALUE_BOUND
+from federation.boosting.growth import Sums as CellSums
 from federation.boosting.growth import TreeGrowth
 from federation.boosting.local_bins import LocalBins
 from federation.boosting.model_part import Split
-from federation.boosting.owner_growth import LevelRows, OwnerTotals, check_totals
+from federation.boosting.owner_growth import LevelRows, OwnerTotals, check_totals, groups_of
 from federation.boosting.settings import BoostedSettings
 from federation.boosting.split_book import SplitBook, only_used
 from federation.boosting.trees import Forest, Tree
@@ -89,12 +91,16 @@ def train(
         features = draw_features(own.layout, settings, party, order.tree)
         words = f"tree {order.tree + 1}: {len(features)} of {len(own.layout.features)} features"
         yield Progress("training", order.tree / settings.trees, words)
-        growth = _growth(order, own, features, party, settings)
+        layout = own.layout.of_some(features)
+        growth = _growth(order, own, layout, party, settings)
         while not growth.done:
-            rows = LevelRows(growth.asked, own.codes_of(features), own.layout.of_some(features))
-            sums = yield from _revealed(rows, order.tree, side, label_party)
-            sums_learned += int(sums.size)
-            growth.take(party, own.layout.of_some(features), rows.complete(sums))
+            found: list[CellSums] = []
+            for nodes in groups_of(growth.asked, layout):
+                rows = LevelRows(nodes, own.codes_of(features), layout)
+                sums = yield from _revealed(rows, order.tree, side, label_party)
+                sums_learned += int(sums.size)
+                found += rows.complete(sums)
+            growth.take(party, layout, found)
             _split(growth, own, features, book)
         yield Send(label_party, "node_rows", NodeRows(tree=order.tree, done=True))
         trees.append(growth.tree())
@@ -111,11 +117,11 @@ def train(
 def _growth(
     order: TreeOrder,
     own: LocalBins,
-    features: tuple[int, ...],
+    layout: BinLayout,
     party: str,
     settings: BoostedSettings,
 ) -> TreeGrowth:
-    totals = OwnerTotals(order.totals, party, own.layout.of_some(features))
+    totals = OwnerTotals(order.totals, party, layout)
     everybody = np.ones(own.borrowers, dtype=np.bool_)
     return TreeGrowth(totals, everybody, settings, settings.node_floor(own.borrowers))
 

@@ -20,6 +20,8 @@ from federation.linear_maps.growing import MOST_LEVEL_ROWS
 from federation.proto.session_pb2 import RootTotals
 
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+# Of a gradient; labels corrected for an ε of 1e-7 stay below it, and squares of sums are finite.
+LARGEST_UNIT = 1e9
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,26 @@ def check_totals(told: RootTotals, borrowers: int, bound: int, label_party: str)
     """Refuse totals that no gradients of so many borrowers have.
 
     Raises:
-        ProtocolError: a unit that is not positive and finite, or a total beyond its bound.
+        ProtocolError: a unit that is not positive or too large, or a total beyond its bound.
     """
     units = told.gradient_unit, told.hessian_unit
-    if not all(np.isfinite(unit) and unit > 0 for unit in units):
-        raise ProtocolError(f"{label_party} sent units of gradients that are not positive numbers")
+    if not all(0 < unit <= LARGEST_UNIT for unit in units):
+        raise ProtocolError(
+            f"{label_party} sent units of gradients that are not positive numbers up to "
+            f"{LARGEST_UNIT:g}"
+        )
     if abs(told.gradient) > bound * borrowers or not 0 <= told.hessian <= bound * borrowers:
         raise ProtocolError(
             f"{label_party} sent totals of gradients beyond ±{bound} for {borrowers} borrowers"
         )
+
+
+def groups_of(
+    nodes: Sequence[OpenNode], layout: BinLayout, most_rows: int = MOST_LEVEL_ROWS
+) -> list[Sequence[OpenNode]]:
+    """The nodes of a level in groups in which no feature has more rows than a matrix may have."""
+    size = max(1, most_rows // max(feature.bins for feature in layout.features))
+    return [nodes[first : first + size] for first in range(0, len(nodes), size)]
 
 
 class LevelRows:

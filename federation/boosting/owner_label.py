@@ -23,10 +23,12 @@ from federation.boosting.label_totals import LabelTotals
 from federation.boosting.local_bins import LocalBins
 from federation.boosting.model_part import Split
 from federation.boosting.owner_feature import tree_part
+from federation.boosting.partner_bins import EXTRA_BINS, MOST_FEATURES
 from federation.boosting.results import TreeRound
 from federation.boosting.settings import BoostedSettings
 from federation.boosting.split_book import SplitBook, only_used
 from federation.boosting.trees import Tree
+from federation.errors import ProtocolError
 from federation.linear_maps.growing import GrowingLabelSide
 from federation.privacy.events import RandomisedResponse
 from federation.proto.session_pb2 import NodeRows, RootTotals, SplitList, TreeOrder
@@ -71,6 +73,7 @@ def train(
     maps: Mapping[str, GrowingLabelSide],
     test_borrowers: int,
     settings: BoostedSettings,
+    features: Mapping[str, int] | None = None,
 ) -> Generator[Step, object, OwnerFit]:
     """One training.
 
@@ -83,7 +86,10 @@ def train(
         maps: agreed with each feature party.
         test_borrowers: how many.
         settings: what all parties agreed on.
+        features: how many each feature party declared; it bounds the sums that it may ask for.
     """
+    declared = dict.fromkeys(maps, MOST_FEATURES) | dict(features or {})
+    most_rows = {party: _most_rows(declared[party], settings) for party in maps}
     share = float(np.clip(labels.mean(), 1e-3, 1 - 1e-3))
     intercept = float(np.log(share / (1 - share)))
     everybody, weights = np.ones(len(labels), dtype=np.bool_), np.ones(len(labels))
@@ -100,7 +106,7 @@ def train(
             mine = mine + growth.outputs()
             whose = label_party
         else:
-            yield from _let_grow(totals, number, maps, sums)
+            yield from _let_grow(totals, number, maps, most_rows, sums)
             outputs = yield from receive_partial_scores(tuple(maps), tree_part(number), len(labels))
             theirs = theirs + outputs
             whose = "feature parties"
@@ -159,8 +165,17 @@ def _grow(
     return growth.tree()
 
 
+def _most_rows(features: int, settings: BoostedSettings) -> int:
+    """Rows that a tree may need: of each two siblings one is asked about, bin by bin."""
+    return features * (settings.bins + EXTRA_BINS) * int(2 ** (settings.depth - 1))
+
+
 def _let_grow(
-    totals: LabelTotals, number: int, maps: Mapping[str, GrowingLabelSide], sums: dict[str, int]
+    totals: LabelTotals,
+    number: int,
+    maps: Mapping[str, GrowingLabelSide],
+    most_rows: Mapping[str, int],
+    sums: dict[str, int],
 ) -> Generator[Step, object, None]:
     """Send every feature party the gradients, and decode the sums of its levels."""
     gradients = totals.gradients
@@ -177,8 +192,13 @@ def _let_grow(
     for party, side in maps.items():
         rows = 0
         while not (message := (yield from expect(party, NodeRows))).done:
-            side.take_hint(message.hint)
             rows += message.hint.rows
+            if message.tree != number or rows > most_rows[party]:
+                raise ProtocolError(
+                    f"{party} sent {rows:,} rows of tree {message.tree}; {most_rows[party]:,} at "
+                    f"most of tree {number} are right"
+                )
+            side.take_hint(message.hint)
             if message.HasField("answer"):
                 yield Send(party, "sums", side.decode(message.answer))
         sums[party] += 2 * rows

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -11,12 +13,16 @@ import numpy.typing as npt
 
 from federation.boosting.feature_bins import BinLayout, FeatureBins
 from federation.boosting.growth import Sums
+from federation.boosting.one_thread import one_thread
 from federation.boosting.transcript import TranscriptRecorder
 from federation.errors import ProtocolError
 from federation.linear_maps import LabelSide
 from federation.proto.session_pb2 import BinShapes, NodeSums, Query
 
+Whole = npt.NDArray[np.int64]
 MOST_FEATURES = 100_000
+# Bins beside the ordered ones, or beside the frequent categories: other, missing, absent.
+EXTRA_BINS = 3
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,35 @@ class Shapes:
         """Rows of D."""
         return self.layout.cells - len(self.layout.features)
 
+    def completed(self, features: tuple[int, ...], sent: Whole, totals: Whole) -> Whole:
+        """Sums over all bins of some features (k, cells): an omitted bin has what is left.
+
+        Args:
+            features: whose bins.
+            sent: sums over their other bins (k, rows of the features).
+            totals: of each vector (k,).
+        """
+        firsts, places, left_out = _places(self.layout, self._omitted, features)
+        full = np.empty((len(sent), len(places) + len(left_out)), dtype=np.int64)
+        full[:, places] = sent
+        full[:, left_out] = totals[:, None] - np.add.reduceat(sent, firsts, axis=1)
+        return full
+
+    @cached_property
+    def _omitted(self) -> tuple[int, ...]:
+        return tuple(int(place) for place in self.omitted)
+
+
+@lru_cache(maxsize=64)
+def _places(
+    layout: BinLayout, omitted: tuple[int, ...], features: tuple[int, ...]
+) -> tuple[Whole, Whole, Whole]:
+    """Each feature's first row among those sent; the cells of these rows; the omitted cells."""
+    some = layout.of_some(features)
+    left_out = some.offsets[:-1] + np.array([omitted[feature] for feature in features])
+    firsts = some.offsets[:-1] - np.arange(len(features))
+    return firsts, np.delete(np.arange(some.cells), left_out), left_out
+
 
 class PartnerBins:
     """The label party's dealings with one partner in one training.
@@ -104,6 +139,7 @@ class PartnerBins:
         self.party, self.shapes, self.recorder = party, shapes, recorder
         self._side = side
         self.features: tuple[int, ...] = ()
+        self._asked: deque[npt.NDArray[np.int8]] = deque()
         self.answers = 0
         self.sums_received = 0
 
@@ -115,16 +151,23 @@ class PartnerBins:
 
     def query(self, vectors: npt.NDArray[np.int64]) -> Query:
         """Encrypt gradients and hessians of some nodes (2k, n)."""
-        return self._side.query_many(vectors)
+        if self.recorder is not None:
+            self._asked.append(vectors.astype(np.int8))
+        with one_thread():
+            return self._side.query_many(vectors)
 
-    def open(self, message: NodeSums, vectors: npt.NDArray[np.int64]) -> list[Sums]:
+    def open(self, message: NodeSums, totals: npt.NDArray[np.int64]) -> list[Sums]:
         """The sums over all bins of the features drawn for this tree, a pair a node.
+
+        Args:
+            message: the answer to the oldest query that is open.
+            totals: the sums of that query's vectors (2k,).
 
         Raises:
             ProtocolError: features that don't exist, or others than at the tree's first answer.
         """
-        features = tuple(message.features)
         count = len(self.shapes.layout.features)
+        features = tuple(message.features[: count + 1])  # one more than there are is refused
         ascending = all(a < b for a, b in pairwise(features))
         if not features or not ascending or features[-1] >= count:
             raise ProtocolError(
@@ -134,29 +177,17 @@ class PartnerBins:
         if self.features not in ((), features):
             raise ProtocolError(f"{self.party} answered for other features in the same tree")
         self.features = features
-        sent = self._side.open_many(message.answer, self.shapes.rows_of(features))
-        if len(sent) != len(vectors):
+        rows = None if len(features) == count else self.shapes.rows_of(features)
+        with one_thread():
+            sent = self._side.open_many(message.answer, rows)
+        if len(sent) != len(totals):
             raise ProtocolError(
-                f"{self.party} answered {len(sent)} vectors where {len(vectors)} were asked"
+                f"{self.party} answered {len(sent)} vectors where {len(totals)} were asked"
             )
-        totals = vectors.sum(axis=1)
-        full = self._complete(sent, totals)
+        full = self.shapes.completed(features, sent, totals)
         if self.recorder is not None:
-            self.recorder.queried(vectors.astype(np.int8), features, full)
+            self.recorder.queried(self._asked.popleft(), features, full)
         self.answers += len(sent)
         self.sums_received += int(sent.size)
         halves = full.astype(np.float64)
         return [(halves[k], halves[k + 1]) for k in range(0, len(halves), 2)]
-
-    def _complete(
-        self, sent: npt.NDArray[np.int64], totals: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
-        """Add each feature's omitted bin: what is left of the node's total."""
-        parts, first = [], 0
-        for feature in self.features:
-            bins = self.shapes.layout.features[feature].bins
-            part = sent[:, first : first + bins - 1]
-            first += bins - 1
-            rest = totals - part.sum(axis=1)
-            parts.append(np.insert(part, int(self.shapes.omitted[feature]), rest, axis=1))
-        return np.concatenate(parts, axis=1)

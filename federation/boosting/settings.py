@@ -10,9 +10,15 @@ from typing import Any
 
 from federation.additive.settings import IN_FILES, NAME, RESERVED
 from federation.errors import InputError
+from federation.linear_maps.parameters import MOST_ANSWERS_TO_LABEL_PARTY
 
 # With missing, absent and other bins a code still fits in a byte.
 MOST_TREES, MOST_DEPTH, MOST_BINS = 1000, 8, 250
+
+
+# Below, nothing would be left of labels or codes but noise, and its correction overflows.
+EPSILON_RANGE = (0.001, 100)
+EPSILONS = "a number from 0.001 to 100"
 
 
 class Disclosure(StrEnum):
@@ -45,7 +51,8 @@ class BoostedSettings:
         early_stopping: trees without a better validation log-loss after which no more are grown,
             and those since are dropped; 0: all trees are grown and kept.
         column_sample: share of each partner's features that take part in a tree; 0 stands for 40 %
-            where sums go to the label party, which slows their reconstruction, and else for all.
+            where sums go to the label party, which slows their reconstruction somewhat, and else
+            for all.
         row_sample: share of the borrowers drawn for a tree, by minimal variance sampling.
         seed: of rounding, sampling of rows and columns; a training repeats under it.
         label_epsilon: ε of label privacy, by randomised response once before a training whose trees
@@ -88,6 +95,7 @@ class BoostedSettings:
             if not holds:
                 where = IN_FILES.get(name, f"model.{name}")
                 raise InputError(f"{where} is {getattr(self, name)!r}; {right} is right")
+        self._check_life()
         self._check_epsilons()
 
     def _checks(self) -> dict[str, tuple[bool, str]]:
@@ -122,12 +130,12 @@ class BoostedSettings:
             "column_sample": (_number(self.column_sample) and 0 < self.column_sample <= 1, share),
             "row_sample": (_number(self.row_sample) and 0 < self.row_sample <= 1, share),
             "seed": _whole(self.seed, 0, 2**32 - 1),
-            "label_epsilon": (_epsilon(self.label_epsilon), "a number above 0, at most 100"),
+            "label_epsilon": (_epsilon(self.label_epsilon), EPSILONS),
             "label_delta": (
                 _number(self.label_delta) and 0 < self.label_delta < 0.1,
                 "a number above 0 and below 0.1",
             ),
-            "order_epsilon": (_epsilon(self.order_epsilon), "a number above 0, at most 100"),
+            "order_epsilon": (_epsilon(self.order_epsilon), EPSILONS),
         }
 
     def _check_epsilons(self) -> None:
@@ -149,6 +157,16 @@ class BoostedSettings:
                 f"model.order_epsilon is {self.order_epsilon:g} beside model.disclosure = "
                 f"'{self.disclosure}'; it perturbs bin codes that are sent, with disclosure = "
                 "'order'"
+            )
+
+    def _check_life(self) -> None:
+        """Before hours of training, not after: a map ends with the most answers it may give."""
+        vectors = self.trees * 2**self.depth
+        if self.disclosure is Disclosure.BINS and vectors > MOST_ANSWERS_TO_LABEL_PARTY:
+            raise InputError(
+                f"model.trees is {self.trees} at model.depth {self.depth}: up to {vectors:,} sums "
+                "of each bin would be asked for, where one map gives "
+                f"{MOST_ANSWERS_TO_LABEL_PARTY:,}; use fewer trees, or less depth"
             )
 
     def _check_owner_grown(self) -> None:
@@ -204,4 +222,7 @@ def _whole(value: object, least: int, most: int) -> tuple[bool, str]:
 
 
 def _epsilon(value: object) -> bool:
-    return value is None or (_number(value) and isinstance(value, int | float) and 0 < value <= 100)
+    least, most = EPSILON_RANGE
+    if value is None:
+        return True
+    return _number(value) and isinstance(value, int | float) and least <= value <= most

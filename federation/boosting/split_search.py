@@ -148,10 +148,13 @@ class _Group:
         self, node: int, member: int, cut: int, side: int, order: npt.NDArray[np.int64] | None
     ) -> tuple[int, ...]:
         """The bins of one feature that go left."""
+        ordered = int(self.ordered[member])
         first = list(range(cut + 1))
         if order is not None:
-            first = sorted(int(place) for place in order[node, member, : cut + 1])
-        ordered = int(self.ordered[member])
+            # The first bin always goes left: a split's owner must not read off which side is the
+            # riskier one.
+            low = set(map(int, order[node, member, : cut + 1]))
+            first = sorted(low if 0 in low else set(range(ordered)) - low)
         chosen = _sides(self.special_cells.shape[1])[side]
         return (*first, *(ordered + k for k, goes in enumerate(chosen) if goes))
 

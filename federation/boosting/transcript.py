@@ -142,7 +142,7 @@ class TranscriptRecorder:
             features: the features that were answered, ascending.
             sums: over ALL bins of these features, the omitted bin completed (k, their bins).
         """
-        if vectors.size and int(np.abs(vectors.astype(np.int64)).max()) > 127:
+        if vectors.size and max(int(vectors.max()), -int(vectors.min())) > 127:
             raise ValueError("a query has values beyond ±127, which a transcript cannot hold")
         batch = Asked(
             max(self._tree, 0),

@@ -25,7 +25,7 @@ from federation.session.wire import PROTOCOL_VERSION, decode, encode
 MOST_AHEAD_BYTES = 2 * 1024 * 1024 * 1024
 ENVELOPE_BYTES = 1024
 # Kinds with lists and maps, which take many times their length in memory once they are parsed.
-MOST_BYTES_OF_KIND = {"hello": 1 << 20, "plan": 1 << 20}
+MOST_BYTES_OF_KIND = {"hello": 1 << 20, "plan": 1 << 20, "bin_shapes": 1 << 20}
 
 Result = TypeVar("Result")
 Body = TypeVar("Body", bound=Message)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 from federation.boosting.feature_party import BoostedFeatureFit
 from federation.boosting.feature_party import train as train_trees
 from federation.boosting.gradients import VALUE_BOUND
 from federation.boosting.local_bins import LocalBins
-from federation.boosting.model_part import BoostedPart
+from federation.boosting.model_part import SALT_BYTES, BoostedPart
 from federation.boosting.order import record_event, send_codes, take_model
 from federation.boosting.owner_feature import OwnerFeatureFit
 from federation.boosting.partner_bins import Shapes
@@ -50,7 +51,7 @@ def train_boosted(
     yield Send(own.label_party, "bin_shapes", Shapes.of(layout, omitted).to_message())
     if settings.disclosure is Disclosure.ORDER:
         yield from send_codes(binned.fit, binned.test, layout, own.label_party, epsilon)
-        fit = yield from take_model(layout, own.label_party, own.party)
+        fit = yield from take_model(layout, own.label_party, own.party, settings)
     else:
         side = feature_side(
             scheme_for(matrix.columns),
@@ -76,6 +77,7 @@ def train_boosted(
         labels=binned.labels,
         splits=fit.splits,
         order_epsilon=epsilon,
+        salt=os.urandom(SALT_BYTES).hex(),
     )
     return part, fit, binned
 

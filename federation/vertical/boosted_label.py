@@ -19,7 +19,7 @@ from federation.boosting.label_party import train as train_trees
 from federation.boosting.local_bins import LocalBins
 from federation.boosting.model_part import BoostedPart
 from federation.boosting.order import receive_codes
-from federation.boosting.partner_bins import PartnerBins, Shapes
+from federation.boosting.partner_bins import EXTRA_BINS, PartnerBins, Shapes
 from federation.boosting.results import BoostedLabelFit, Given
 from federation.boosting.settings import BoostedSettings, Disclosure
 from federation.boosting.transcript import TranscriptRecorder
@@ -36,9 +36,7 @@ from federation.vertical.owner_grown import train_at_label_party
 from federation.vertical.plan import VALIDATION
 
 Vector = npt.NDArray[np.float64]
-# Bins beside the ordered ones, or beside the frequent categories: other, missing, absent.
-EXTRA_BINS = 3
-# A transcript holds one byte a borrower and vector; larger ones are not kept.
+# A transcript holds a byte a borrower and vector, and eight a sum; larger ones are not kept.
 LARGEST_TRANSCRIPT = 256 * 1024 * 1024
 
 
@@ -61,7 +59,7 @@ def train_boosted(
     in_fit, in_test = len(own.labels), int((~own.fit).sum())
     if settings.disclosure is Disclosure.ORDER:
         for party in partners:
-            shapes = Shapes.from_message((yield from expect(party, BinShapes)), party, most_bins)
+            shapes = yield from _shapes(own, party, most_bins)
             codes = yield from receive_codes(party, shapes.layout, in_fit, in_test)
             local[party] = LocalBins(shapes.layout, *codes)
             given[party] = Given(0, 0, 0, 0, codes=sum(part.size for part in codes))
@@ -112,17 +110,27 @@ def _part(
     )
 
 
+def _shapes(own: LabelTrainings, party: str, most_bins: int) -> Generator[Step, object, Shapes]:
+    """What a partner says of its bins, of no more features than it declared."""
+    shapes = Shapes.from_message((yield from expect(party, BinShapes)), party, most_bins)
+    found, declared = len(shapes.layout.features), own.features[party]
+    if found > declared:
+        raise ProtocolError(
+            f"{party} describes the bins of {found} features, but declared {declared}"
+        )
+    return shapes
+
+
 def _maps(
     own: LabelTrainings, settings: BoostedSettings, most_bins: int
 ) -> Generator[Step, object, dict[str, PartnerBins]]:
     """A map with every partner, its direction to the label party."""
     columns = len(own.labels)
-    recorded = settings.trees * 2**settings.depth * columns <= LARGEST_TRANSCRIPT
+    vectors = settings.trees * 2**settings.depth
     shapes: dict[str, Shapes] = {}
     sides: dict[str, LabelSide] = {}
     for party in own.plan.feature_parties:
-        message = yield from expect(party, BinShapes)
-        shapes[party] = Shapes.from_message(message, party, most_bins)
+        shapes[party] = yield from _shapes(own, party, most_bins)
         offer = yield from expect(party, MapOffer)
         side = label_side(
             scheme_for(columns),
@@ -148,6 +156,7 @@ def _maps(
             share = 0.2 + 0.8 * (place + min(taken, 1.0)) / len(sides)
             yield Progress("set-up", share, f"hint of {party}")
         layout = shapes[party].layout
+        recorded = vectors * (columns + 8 * layout.cells) <= LARGEST_TRANSCRIPT
         recorder = TranscriptRecorder(columns, layout.features) if recorded else None
         found[party] = PartnerBins(party, shapes[party], side, recorder)
     return found

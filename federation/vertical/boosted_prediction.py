@@ -79,7 +79,7 @@ def give_bits(
         )
         event = record_event(part.order_epsilon, features)
         yield Release(Expenditure(event, RECORD, session, what))
-    yield send_bits(bits, label_party, "predict")
+    yield from send_bits(bits, label_party, "predict")
 
 
 def _own_bits(part: BoostedPart, columns: Sequence[FeatureColumn], count: int) -> Bits:

@@ -161,13 +161,12 @@ def partner_rebuilds(name: str, words: BoostedWords) -> str:
         )
     return (
         f"From the splits of training '{name}', which of its features and values set defaulters "
-        "apart, the first trees' most of all; and of categories, which lie on the riskier side. "
-        "Not how much."
+        "apart, the first trees' most of all; not how much, nor which side is the riskier one."
     )
 
 
 def partner_never_saw(name: str, words: BoostedWords, label_party: str) -> str:
     """What stayed hidden from a partner in a boosted training."""
     if words.disclosure is Disclosure.OWNER:
-        return f"A single borrower's gradient in training '{name}', or a split of {label_party}."
+        return f"A true label or a score in training '{name}', or a split of {label_party}."
     return f"Who is in a node of training '{name}', a gradient, or a split of {label_party}."

@@ -114,9 +114,9 @@ def feature_party_session(
         raise ProtocolError(f"the plan names {plan.label_party} as label party, not {label_party}")
     check_partners(plan.feature_parties, partners)
     check_fallbacks(plan.fallbacks, fallbacks)
-    for training in plan.trainings:
-        if acceptance is not None and isinstance(training, BoostedSettings):
-            acceptance.check(training, party)
+    if acceptance is not None:
+        boosted = [one for one in plan.trainings if isinstance(one, BoostedSettings)]
+        acceptance.check_all(boosted, party)
     if set(body.mask_public_keys) != set(plan.feature_parties):
         raise ProtocolError("the plan's mask keys are not those of its feature parties")
     masks.agree(session, body.mask_public_keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from federation.boosting.gradients import VALUE_BOUND
 from federation.boosting.local_bins import LocalBins
-from federation.boosting.model_part import BoostedPart
+from federation.boosting.model_part import SALT_BYTES, BoostedPart
 from federation.boosting.owner_feature import OwnerFeatureFit
 from federation.boosting.owner_feature import train as train_feature_party
 from federation.boosting.owner_label import OWN_TURN, event_of, unbiased_labels
@@ -66,6 +67,7 @@ def train_at_label_party(
         maps,
         int((~own.fit).sum()),
         settings,
+        own.features,
     )
     part = BoostedPart(
         party=plan.label_party,
@@ -123,5 +125,6 @@ def train_at_feature_party(
         splits=fit.splits,
         trees=fit.trees,
         owner_grown=True,
+        salt=os.urandom(SALT_BYTES).hex(),
     )
     return part, fit, binned

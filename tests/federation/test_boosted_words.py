@@ -92,7 +92,7 @@ def test_a_partner_learns_its_chosen_splits_and_never_who_is_in_a_node() -> None
     words = platform(BINS)
     assert "121 splits of its own features" in text(words.learned)
     assert "label information" in text(words.learned)
-    assert "riskier side" in text(words.could_reconstruct)
+    assert "nor which side is the riskier one" in text(words.could_reconstruct)
     assert "Who is in a node" in text(words.never_saw)
 
 

@@ -76,7 +76,7 @@ def test_what_does_not_go_together_is_refused() -> None:
 
 SETTINGS = st.builds(
     BoostedSettings,
-    trees=st.integers(1, 1000),
+    trees=st.integers(1, 512),
     depth=st.integers(1, 8),
     bins=st.integers(2, 250),
     rate=st.floats(0.001, 1),

@@ -188,3 +188,14 @@ def test_the_best_subset_of_categories_is_found_under_any_ridge(l2: float) -> No
         found = searched(layout, [(g, h)], SplitRules(l2, 0.0, 0.0))[0]
         best = max(gain_of(g, h, left, l2)[0] for left in all_splits(layout.features[0]))
         assert (found.gain if found else 0.0) == pytest.approx(max(best, 0.0), abs=1e-9)
+
+
+def test_a_categorical_split_does_not_tell_which_side_is_the_riskier_one() -> None:
+    """The feature's first bin goes left, whether its borrowers default more or less."""
+    layout = BinLayout((FeatureBins(4, 0),))
+    hessians = np.full((2, 4), 50.0)
+    gradients = np.array([[30.0, -10.0, 5.0, -25.0], [-30.0, 10.0, -5.0, 25.0]])
+    totals = gradients.sum(axis=1), hessians.sum(axis=1)
+    rules = SplitRules(1.0, 1.0, 0.0)
+    found = best_splits(gradients, hessians, totals, np.ones(2), layout, rules)
+    assert [one.left for one in found if one is not None] == [(0, 2), (0, 2)]
