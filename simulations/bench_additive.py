@@ -1,57 +1,40 @@
 """`veilscore bench additive`: a whole session of the additive model, measured against plaintext.
 
-Over 'stream' every party is a process of its own and every message goes over the relay; over
-'memory' all machines run in this process. Figures after alignment only, as a training that is
-repeated on the same alignment would see them.
+Figures after alignment only, as a training that is repeated on the same alignment would see them.
 """
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import resource
 import secrets
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clients.channels.stream import StreamChannel
-from clients.vault import Vault, party_key
 from federation.additive.model_part import ModelPart
 from federation.additive.schedule import Round
 from federation.additive.settings import AdditiveSettings
-from federation.alignment import open_group
 from federation.errors import InputError
 from federation.linear_maps import full_width_bytes, message_bytes
 from federation.linear_maps.lattice import SCHEME as LATTICE
 from federation.linear_maps.parameters import choose_parameters
 from federation.metrics import auc, ks
 from federation.quantisation import RESIDUAL_SCALE
-from federation.sealing import SealedMachine
-from federation.session.in_process import run_in_process
-from federation.session.machine import Machine
 from federation.vertical import (
     FeatureSessionResult,
     LabelSessionResult,
     SessionPlan,
     SplitPlan,
-    feature_party_session,
-    label_party_session,
 )
-from server.coordinator.relay import Relay
 from simulations.bench_plaintext import plaintext_figures
-from simulations.bench_population import FEATURE_PARTY, LABEL_PARTY, load, write_population
-from simulations.flame_graph import find_spy, flame_graph
-from simulations.slow_link import Link, slow_link
+from simulations.bench_population import FEATURE_PARTY, LABEL_PARTY, write_population
+from simulations.bench_session import SessionRun, run_session
+from simulations.slow_link import Link
 
-PARTIES = (LABEL_PARTY, FEATURE_PARTY)
 TRAINING = "exact"
 TEST_ROWS = "test-rows.npy"
 TEST_SHARE = 0.2
@@ -72,123 +55,36 @@ class Setting:
     flames: Path | None = None
 
 
-def party_machine(
-    folder: Path, party: str, data: str, plan: SessionPlan
-) -> tuple[SealedMachine, list[tuple[str, int]]]:
-    """A party's sealed machine, and the list of what it sends: kinds and bytes.
-
-    Its key lies in a vault of its own, and there it keeps alignment and map, as in any run.
-    """
-    table = load(folder, party, data)
-    group = open_group(len(table.identifiers))
-    kept = Vault(folder / f"vault-{party}").kept
-    role: Any
-    if party == LABEL_PARTY:
-        role = label_party_session(table, plan, group, "bench", store=kept)
-    else:
-        session = plan.session
-        role = feature_party_session(table, party, LABEL_PARTY, session, group, "bench", store=kept)
-    sent: list[tuple[str, int]] = []
-    machine: Machine[Any] = Machine(
-        party, plan.session, role, on_sent=lambda s: sent.append((s.kind, s.size_bytes))
-    )
-    pins = {peer: party_key(folder / f"vault-{peer}").public for peer in PARTIES}
-    key = party_key(folder / f"vault-{party}")
-    return SealedMachine(machine, key, pins, opens=party == LABEL_PARTY), sent
-
-
 ALIGNMENT_KINDS = ("blinded_ids", "reblinded_ids", "aligned_rows")
 
 
-def _summary(folder: Path, machine: SealedMachine, sent: list[tuple[str, int]]) -> dict[str, Any]:
-    after = sum(size for kind, size in sent if kind not in ALIGNMENT_KINDS)
-    by_kind: Counter[str] = Counter()
-    for kind, size in sent:
-        by_kind[kind] += size
-    summary: dict[str, Any] = {
-        "sent": dict(by_kind),
-        "bytes": after,
-        "alignment_bytes": sum(size for _, size in sent) - after,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "cpu_seconds": round(time.process_time(), 3),
+def summarise(folder: Path, result: LabelSessionResult | FeatureSessionResult) -> dict[str, Any]:
+    """What a party tells of its result."""
+    if isinstance(result, FeatureSessionResult):
+        part = result.parts[TRAINING]
+        return {"max_bins": next(iter(result.max_bins.values())), "pairs": _pairs(part)}
+    training = result.trainings[0]
+    last = training.fit.rounds[-1]
+    if not isinstance(last, Round):
+        raise TypeError("the benchmark trains the additive model")
+    np.save(folder / TEST_ROWS, result.test_rows)
+    return {
+        "rounds": len(training.fit.rounds),
+        "auc_alone": float(auc(result.test_labels, result.alone_test_scores)),
+        "auc": float(auc(result.test_labels, training.test_scores)),
+        "ks": float(ks(result.test_labels, training.test_scores)),
+        "strengths": [last.smoothness, last.ridge],
+        "scheme": result.scheme,
+        "borrowers": result.counts["training"] + result.counts["validation"],
+        "features": dict(result.features),
+        "pairs": _pairs(training.part),
     }
-    result = machine.result
-    summary["seconds"] = {stage: round(value, 4) for stage, value in result.seconds.items()}
-    if isinstance(result, LabelSessionResult):
-        training = result.trainings[0]
-        last = training.fit.rounds[-1]
-        if not isinstance(last, Round):
-            raise TypeError("the benchmark trains the additive model")
-        np.save(folder / TEST_ROWS, result.test_rows)
-        summary |= {
-            "rounds": len(training.fit.rounds),
-            "auc_alone": float(auc(result.test_labels, result.alone_test_scores)),
-            "auc": float(auc(result.test_labels, training.test_scores)),
-            "ks": float(ks(result.test_labels, training.test_scores)),
-            "strengths": [last.smoothness, last.ridge],
-            "scheme": result.scheme,
-            "borrowers": result.counts["training"] + result.counts["validation"],
-            "features": dict(result.features),
-        }
-    else:
-        summary["max_bins"] = next(iter(result.max_bins.values()))
-    summary["pairs"] = len(_part(result).pairs)
-    return summary
 
 
-def _part(result: LabelSessionResult | FeatureSessionResult) -> ModelPart:
-    part = result.parts[TRAINING] if isinstance(result, FeatureSessionResult) else None
-    part = result.trainings[0].part if isinstance(result, LabelSessionResult) else part
+def _pairs(part: object) -> int:
     if not isinstance(part, ModelPart):
         raise TypeError("the benchmark trains the additive model")
-    return part
-
-
-def _party_process(
-    folder: Path, party: str, data: str, plan: SessionPlan, address: str, certificate: bytes
-) -> None:
-    machine, sent = party_machine(folder, party, data, plan)
-    key = party_key(folder / f"vault-{party}")
-    StreamChannel(address, key, certificate, tell_inputs=True).run(
-        machine, lambda: json.dumps(_summary(folder, machine, sent))
-    )
-
-
-def _over_stream(
-    folder: Path, data: str, plan: SessionPlan, setting: Setting, session: str
-) -> dict[str, Any]:
-    context = multiprocessing.get_context("spawn")
-    pins = {party: party_key(folder / f"vault-{party}").public for party in PARTIES}
-    with Relay(plan.session, pins, join_seconds=300) as relay, ExitStack() as stack:
-        processes = {}
-        for party in PARTIES:
-            address = relay.address
-            if setting.link is not None:  # each party has a line of its own
-                address = stack.enter_context(slow_link(address, setting.link))
-            processes[party] = context.Process(
-                target=_party_process,
-                args=(folder, party, data, plan, address, relay.certificate),
-            )
-        for party, process in processes.items():
-            process.start()
-            if setting.flames is not None:
-                picture = setting.flames / f"flame-{party}{session}.svg"
-                stack.enter_context(flame_graph(process.pid, picture))
-        try:
-            return {party: json.loads(text) for party, text in relay.wait().items()}
-        finally:
-            for process in processes.values():
-                process.join(timeout=20)
-                if process.is_alive():
-                    process.terminate()
-
-
-def _in_memory(
-    folder: Path, data: str, plan: SessionPlan, setting: Setting, session: str
-) -> dict[str, Any]:
-    made = {party: party_machine(folder, party, data, plan) for party in PARTIES}
-    run_in_process({party: machine for party, (machine, _) in made.items()})
-    return {party: _summary(folder, machine, sent) for party, (machine, sent) in made.items()}
+    return len(part.pairs)
 
 
 def bench(
@@ -222,9 +118,6 @@ def bench(
         )
     if data == "simulated" and (rows < 500 or min(label_features, party_features) < 1):
         raise InputError("bench additive: at least 500 rows and one feature a party are needed")
-    if setting.flames is not None:
-        find_spy()
-        setting.flames.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="veilscore-bench-") as scratch:
         folder = Path(scratch)
         if data == "uci":
@@ -233,10 +126,13 @@ def bench(
             write_parties(folder)
         else:
             write_population(folder, rows, label_features, party_features)
-        run = _over_stream if transport == "stream" else _in_memory
-        summaries = run(folder, data, _plan(bins, pairs), setting, "")
+        run = SessionRun(folder, data, transport, setting.link, setting.flames)
+        summaries = run_session(run, _plan(bins, pairs), summarise)
         bank = summaries[LABEL_PARTY]
-        again = run(folder, data, _plan(bins, pairs), setting, "-again") if setting.again else None
+        again = None
+        if setting.again:
+            next_run = replace(run, flame_suffix="-again")
+            again = run_session(next_run, _plan(bins, pairs), summarise)
         partner_bins = int(summaries[FEATURE_PARTY]["max_bins"])
         plain = plaintext_figures(
             folder, data, np.load(folder / TEST_ROWS), (bins, partner_bins), bank["strengths"]
@@ -290,11 +186,16 @@ def _session_figures(summaries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
             for party, one in summaries.items()
         },
         "rounds": bank["rounds"],
-        "bytes": sum(int(one["bytes"]) for one in summaries.values()),
+        "bytes": sum(_bytes(one, alignment=False) for one in summaries.values()),
         "bytes_full_width": sum(_full_width(summaries).values()),
-        "alignment_bytes": sum(int(one["alignment_bytes"]) for one in summaries.values()),
+        "alignment_bytes": sum(_bytes(one, alignment=True) for one in summaries.values()),
         "peak_rss_mb": round(max(float(one["peak_rss_mb"]) for one in summaries.values()), 1),
     }
+
+
+def _bytes(one: Mapping[str, Any], *, alignment: bool) -> int:
+    """What a party sent for the alignment, or after it."""
+    return sum(size for kind, size in one["sent"].items() if (kind in ALIGNMENT_KINDS) == alignment)
 
 
 def _full_width(summaries: Mapping[str, dict[str, Any]]) -> Counter[str]:

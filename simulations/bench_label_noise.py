@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from clients.plan import NOISY_RIDGE
+from federation.additive.label_party import LabelPartyFit
 from federation.additive.settings import AdditiveSettings
 from federation.errors import InputError
 from federation.metrics import auc
-from federation.session.in_process import run_in_process
-from federation.vertical import SessionPlan
-from simulations.bench_additive import party_machine
+from federation.vertical import FeatureSessionResult, LabelSessionResult, SessionPlan
 from simulations.bench_population import FEATURE_PARTY, LABEL_PARTY
+from simulations.bench_session import SessionRun, run_session
 
 
 def label_noise_draws(epsilon: float, draws: int) -> dict[str, Any]:
@@ -38,22 +38,31 @@ def label_noise_draws(epsilon: float, draws: int) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory(prefix="veilscore-bench-") as scratch:
         write_parties(scratch)
-        made = {
-            p: party_machine(Path(scratch), p, "uci", plan) for p in (LABEL_PARTY, FEATURE_PARTY)
-        }
-        run_in_process({party: machine for party, (machine, _) in made.items()})
-        result = made[LABEL_PARTY][0].result
-    areas = np.array([auc(result.test_labels, t.test_scores) for t in result.trainings])
-    noise = result.trainings[0].fit.noise
+        told = run_session(SessionRun(Path(scratch), "uci", "memory"), plan, _summarise)
+    bank = told[LABEL_PARTY]
+    areas = np.array(bank["auc"])
     return {
         "data": "uci",
         "epsilon": epsilon,
         "delta": trainings[0].label_delta,
         "unit_of_privacy": "one borrower's label, each draw alone",
         "draws": draws,
-        "sigma_labels": noise.residual_sigma,
+        "sigma_labels": bank["sigma_labels"],
         "auc_mean": float(areas.mean()),
         "auc_sd": float(areas.std()),
         "auc_min": float(areas.min()),
-        "rounds": len(result.trainings[0].fit.rounds),
+        "rounds": bank["rounds"],
+    }
+
+
+def _summarise(folder: Path, result: LabelSessionResult | FeatureSessionResult) -> dict[str, Any]:
+    if isinstance(result, FeatureSessionResult):
+        return {}
+    fit = result.trainings[0].fit
+    if not isinstance(fit, LabelPartyFit) or fit.noise is None:
+        raise TypeError("the benchmark trains the additive model under label noise")
+    return {
+        "auc": [float(auc(result.test_labels, t.test_scores)) for t in result.trainings],
+        "sigma_labels": fit.noise.residual_sigma,
+        "rounds": len(fit.rounds),
     }

@@ -48,6 +48,7 @@ class SessionRun:
         transport: 'memory' or 'stream'.
         link: the network between each party and the relay; None: this machine's own.
         flames: a folder for one flame graph a party ('stream' only; needs py-spy).
+        flame_suffix: of the graphs' names.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class SessionRun:
     transport: str
     link: Link | None = None
     flames: Path | None = None
+    flame_suffix: str = ""
 
     def __post_init__(self) -> None:
         """Refuse another transport; make the folder of flame graphs."""
@@ -180,7 +182,7 @@ def _over_stream(
         for party, process in processes.items():
             process.start()
             if run.flames is not None:
-                picture = run.flames / f"flame-{party}.svg"
+                picture = run.flames / f"flame-{party}{run.flame_suffix}.svg"
                 stack.enter_context(flame_graph(process.pid, picture))
         try:
             return {party: json.loads(text) for party, text in relay.wait().items()}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from federation.boosting.model_part import BoostedPart
 from federation.boosting.transcript import Transcript
-from federation.split.label_privacy import flip_probability
+from federation.split.label_privacy import privacy_record
 
 Vector = npt.NDArray[np.float64]
 
@@ -87,11 +87,4 @@ class BoostedLabelFit:
 
     def label_privacy(self) -> dict[str, Any] | None:
         """How the labels were protected, for the run's record."""
-        if self.label_epsilon is None:
-            return None
-        return {
-            "mechanism": "randomised response",
-            "epsilon": self.label_epsilon,
-            "delta": 0.0,
-            "flip_probability": flip_probability(self.label_epsilon),
-        }
+        return privacy_record(self.label_epsilon)

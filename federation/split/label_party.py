@@ -26,7 +26,12 @@ from federation.schema import FeatureColumn
 from federation.session.machine import Progress, Release, Send, Step
 from federation.split.embeddings import Matrix, receive_embeddings, send_gradients
 from federation.split.encoder import Preparation, generator_for, load_weights
-from federation.split.label_privacy import corrected_rate, flip_probability, randomised_response
+from federation.split.label_privacy import (
+    corrected_rate,
+    flip_probability,
+    privacy_record,
+    randomised_response,
+)
 from federation.split.networks import LabelNetwork, LabelSide, Weights, log_odds_of
 from federation.split.part import NetworkPart, preparation_json, preparation_of
 from federation.split.schedule import Exchange, SplitSchedule
@@ -58,14 +63,7 @@ class SplitLabelFit:
 
     def label_privacy(self) -> dict[str, Any] | None:
         """How the labels were protected, for the run's record."""
-        if self.label_epsilon is None:
-            return None
-        return {
-            "mechanism": "randomised response",
-            "epsilon": self.label_epsilon,
-            "delta": 0.0,
-            "flip_probability": flip_probability(self.label_epsilon),
-        }
+        return privacy_record(self.label_epsilon)
 
 
 def train(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,3 +58,15 @@ def corrected_rate(noisy: npt.NDArray[np.float64], epsilon: float | None) -> flo
     flips = 0.0 if epsilon is None else flip_probability(epsilon)
     rate = (float(noisy.mean()) - flips) / (1.0 - 2.0 * flips)
     return min(max(rate, 0.01), 0.99)
+
+
+def privacy_record(epsilon: float | None) -> dict[str, Any] | None:
+    """How labels were protected, for a run's record; None where they were not."""
+    if epsilon is None:
+        return None
+    return {
+        "mechanism": "randomised response",
+        "epsilon": epsilon,
+        "delta": 0.0,
+        "flip_probability": flip_probability(epsilon),
+    }

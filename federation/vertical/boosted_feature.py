@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
+from dataclasses import replace
 
 from federation.boosting.feature_party import BoostedFeatureFit
 from federation.boosting.feature_party import train as train_trees
 from federation.boosting.gradients import VALUE_BOUND
 from federation.boosting.local_bins import LocalBins
-from federation.boosting.model_part import SALT_BYTES, BoostedPart
+from federation.boosting.model_part import BoostedPart
 from federation.boosting.order import record_event, send_codes, take_model
 from federation.boosting.owner_feature import OwnerFeatureFit
 from federation.boosting.partner_bins import Shapes
 from federation.boosting.settings import BoostedSettings, Disclosure
-from federation.errors import InputError
 from federation.linear_maps import Direction, feature_side, scheme_for, without_fullest
 from federation.privacy.events import RECORD
 from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import MapSeed
 from federation.session.machine import Progress, Release, Send, Step, expect
-from federation.vertical.boosted_bins import layout_of, map_key
+from federation.vertical.boosted_bins import layout_of, map_key, partner_part
 from federation.vertical.borrowers import BinnedRows
 from federation.vertical.feature_trainings import FeatureTrainings
 from federation.vertical.owner_grown import train_at_feature_party
@@ -34,11 +33,7 @@ def train_boosted(
         return (yield from train_at_feature_party(own, settings))
     yield Progress("set-up", 0.1, "binning")
     binned = BinnedRows.of(own.columns, own.parts, settings.bins)
-    if not binned.binnings:
-        raise InputError(
-            "no feature of this party has two bins that hold enough training borrowers each; "
-            "check the features' missing codes and categories, or align more borrowers"
-        )
+    binned.check_some()
     layout = layout_of(binned)
     local = LocalBins(layout, binned.fit, binned.test)
     matrix, omitted = without_fullest(binned.fit, [feature.bins for feature in layout.features])
@@ -69,16 +64,7 @@ def train_boosted(
             done = (block.first_row + block.rows) / matrix.rows
             yield Progress("set-up", 0.2 + 0.8 * done, f"hint row {block.first_row:,}")
         fit = yield from train_trees(local, side, own.label_party, own.party, settings)
-    part = BoostedPart(
-        party=own.party,
-        session=own.plan.session,
-        training=settings.name,
-        binnings=binned.binnings,
-        labels=binned.labels,
-        splits=fit.splits,
-        order_epsilon=epsilon,
-        salt=os.urandom(SALT_BYTES).hex(),
-    )
+    part = replace(partner_part(own, settings, binned, fit.splits), order_epsilon=epsilon)
     return part, fit, binned
 
 

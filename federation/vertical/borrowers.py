@@ -128,6 +128,18 @@ class BinnedRows:
             max_bins,
         )
 
+    def check_some(self) -> None:
+        """Refuse to train without a bin.
+
+        Raises:
+            InputError: no feature has two bins.
+        """
+        if not self.binnings:
+            raise InputError(
+                "no feature of this party has two bins that hold enough training borrowers each; "
+                "check the features' missing codes and categories, or align more borrowers"
+            )
+
     @property
     def sums(self) -> int:
         """How many sums describe all bins: the fullest of each feature follows from the others."""

@@ -15,7 +15,6 @@ from federation.additive.model_part import ModelPart
 from federation.additive.pair_table import PairTable
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import ABSENT_ROW
-from federation.errors import InputError
 from federation.linear_maps import (
     Direction,
     FeatureSide,
@@ -92,11 +91,7 @@ class FeatureTrainings:
         if binned.max_bins < settings.bins:
             words = f"{binned.max_bins} bins a feature instead of {settings.bins}: exact sums"
             yield Progress("set-up", 0.2, f"{words} allow {most_sums} sums")
-        if not binned.binnings:
-            raise InputError(
-                "no feature of this party has two bins that hold enough training borrowers each; "
-                "check the features' missing codes and categories, or align more borrowers"
-            )
+        binned.check_some()
         block = Block(binned.terms(), binned.fit, self.rows[self.fit])
         matrix, omitted = block.one_hot()
         queries = most_queries(self.plan.fits, key, self.party)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 import numpy as np
 
 from federation.boosting.gradients import VALUE_BOUND
 from federation.boosting.local_bins import LocalBins
-from federation.boosting.model_part import SALT_BYTES, BoostedPart
+from federation.boosting.model_part import BoostedPart
 from federation.boosting.owner_feature import OwnerFeatureFit
 from federation.boosting.owner_feature import train as train_feature_party
 from federation.boosting.owner_label import OWN_TURN, event_of, unbiased_labels
@@ -24,7 +24,7 @@ from federation.privacy.events import LABEL
 from federation.privacy.ledger import Expenditure
 from federation.proto.session_pb2 import MapOffer, MapSeed
 from federation.session.machine import Progress, Release, Send, Step, expect
-from federation.vertical.boosted_bins import layout_of, map_key
+from federation.vertical.boosted_bins import layout_of, map_key, partner_part
 from federation.vertical.borrowers import BinnedRows
 from federation.vertical.feature_trainings import FeatureTrainings
 from federation.vertical.label_trainings import LabelTrainings
@@ -103,11 +103,7 @@ def train_at_feature_party(
     """A feature party's side, its test scores included."""
     yield Progress("set-up", 0.1, "binning")
     binned = BinnedRows.of(own.columns, own.parts, settings.bins)
-    if not binned.binnings:
-        raise InputError(
-            "no feature of this party has two bins that hold enough training borrowers each; "
-            "check the features' missing codes and categories, or align more borrowers"
-        )
+    binned.check_some()
     local = LocalBins(layout_of(binned), binned.fit, binned.test)
     context = own.plan.map_context(own.keeper.alignment, own.party, map_key(settings))
     side = GrowingFeatureSide(local.borrowers, VALUE_BOUND, context, own.cores)
@@ -116,15 +112,6 @@ def train_at_feature_party(
     fit = yield from train_feature_party(
         local, side, own.masks, own.label_party, own.party, settings
     )
-    part = BoostedPart(
-        party=own.party,
-        session=own.plan.session,
-        training=settings.name,
-        binnings=binned.binnings,
-        labels=binned.labels,
-        splits=fit.splits,
-        trees=fit.trees,
-        owner_grown=True,
-        salt=os.urandom(SALT_BYTES).hex(),
-    )
+    part = partner_part(own, settings, binned, fit.splits)
+    part = replace(part, trees=fit.trees, owner_grown=True)
     return part, fit, binned
