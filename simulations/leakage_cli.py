@@ -24,6 +24,13 @@ def leakage(
         str | None,
         typer.Option(help="Which training of that run. Default: every boosted one."),
     ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A feature to rebuild, by the name that the run gives it; may be repeated. "
+            "Default: all."
+        ),
+    ] = None,
     rounds: Annotated[
         int | None,
         typer.Option(
@@ -55,7 +62,8 @@ def leakage(
             note = ProgressNote(stage=step.stage, fraction=step.fraction, detail=step.detail)
             on_progress("", note)
 
-        leaks = leaks_of(run, training, ROUNDS if rounds is None else rounds, show)
+        most = ROUNDS if rounds is None else rounds
+        leaks = leaks_of(run, training, most, show, feature or ())
     if as_json:
         record = {"run": run.resolve().name, "leakage": [leak.to_json() for leak in leaks]}
         sys.stdout.write(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,11 @@ def short_leaks(
 
 
 def leaks_of(
-    run: Path, training: str | None, rounds: int, on_step: OnStep = lambda step: None
+    run: Path,
+    training: str | None,
+    rounds: int,
+    on_step: OnStep = lambda step: None,
+    labels: Sequence[str] = (),
 ) -> tuple[RunLeak, ...]:
     """The whole attack on the transcripts that a run's label party kept.
 
@@ -142,9 +146,10 @@ def leaks_of(
         training: which; None for every boosted training with a transcript.
         rounds: most rounds a feature.
         on_step: told how far it is.
+        labels: of the features to rebuild, as the run names them; none for all.
 
     Raises:
-        InputError: no such run or training, not a boosted one, or no transcript was kept.
+        InputError: no such run, training or feature, not a boosted one, or no transcript was kept.
     """
     run = run.resolve()
     if not run.is_dir():
@@ -168,9 +173,23 @@ def leaks_of(
         def told(step: Progress, before: int = place) -> None:
             on_step(replace(step, fraction=(before + step.fraction) / len(held)))
 
-        every = list(range(len(transcript.features)))
-        found.append(_attack(folder.parent, name, partner, transcript, every, rounds, told))
+        some = _labelled(folder.parent, name, partner, transcript, labels)
+        found.append(_attack(folder.parent, name, partner, transcript, some, rounds, told))
     return tuple(found)
+
+
+def _labelled(
+    run: Path, training: str, partner: str, transcript: Transcript, labels: Sequence[str]
+) -> list[int]:
+    """Places of the features of these labels; of all where none are named."""
+    names = _public_names(run, training, partner, transcript)
+    for label in labels:
+        if label not in names:
+            raise InputError(
+                f"--feature '{label}': {partner} has no feature of this name in training "
+                f"'{training}'; it has: {', '.join(names)}"
+            )
+    return [place for place, name in enumerate(names) if not labels or name in labels]
 
 
 def _attack(

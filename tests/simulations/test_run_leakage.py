@@ -199,6 +199,17 @@ def test_a_boosted_model_that_leads_counts_trees_and_weighs_splits(done: Done) -
     assert not private & {feature.feature for feature in moved["platform"]}
 
 
+def test_some_features_can_be_rebuilt_alone(done: Done) -> None:
+    """As they would be among all; one that is not there is refused with those that are."""
+    (leak,) = leaks_of(done.folder, "trees", 2, labels=("share returned",))
+    assert [one.name for one in leak.result.features] == ["share returned"]
+    (every,) = leaks_of(done.folder, "trees", 2)
+    among = next(one for one in every.result.features if one.name == "share returned")
+    assert leak.result.features[0].found == among.found
+    with pytest.raises(InputError, match="--feature 'turnover': platform has no feature .*share"):
+        leaks_of(done.folder, "trees", 2, labels=("turnover",))
+
+
 def test_without_the_truth_the_attack_says_how_sure_it_is(elsewhere: Path) -> None:
     """The bank alone: an estimate, numbers for names, and it says so."""
     for run in (elsewhere, elsewhere / "bank"):
