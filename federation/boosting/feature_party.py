@@ -8,24 +8,21 @@ was agreed: trees, depth, and so how many vectors and splits there can be.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from federation.boosting.feature_bins import BinLayout
 from federation.boosting.local_bins import LocalBins
-from federation.boosting.model_part import Split, check_left
+from federation.boosting.model_part import Split
 from federation.boosting.one_thread import one_thread
 from federation.boosting.settings import BoostedSettings
-from federation.errors import InputError, ProtocolError
+from federation.boosting.split_messages import read_model, read_splits, send_bits
+from federation.errors import ProtocolError
 from federation.linear_maps import FeatureSide
-from federation.proto.session_pb2 import NodeSums, SplitBits, SplitList, TreeOrder
+from federation.proto.session_pb2 import NodeSums, TreeOrder
 from federation.session.machine import Progress, Send, Step, expect
-
-Bits = npt.NDArray[np.bool_]
-BITS_BYTES = 16 * 1024 * 1024  # of a message of split bits, unless a single split has more
 
 
 @dataclass(frozen=True)
@@ -118,67 +115,6 @@ def draw_features(
         return tuple(range(count))
     generator = np.random.default_rng([settings.seed, tree, zlib.crc32(party.encode())])
     return tuple(sorted(int(f) for f in generator.choice(count, wanted, replace=False)))
-
-
-def read_splits(message: SplitList, layout: BinLayout, label_party: str) -> tuple[Split, ...]:
-    """Splits that arrived.
-
-    Raises:
-        ProtocolError: a feature or a set of bins that isn't there.
-    """
-    splits = []
-    for one in message.splits:
-        if one.feature >= len(layout.features):
-            raise ProtocolError(
-                f"{label_party} asks for a split of feature {one.feature}; there are "
-                f"{len(layout.features)}"
-            )
-        left = tuple(one.left)
-        try:
-            check_left(left, layout.features[one.feature].bins, f"{label_party}'s split")
-        except InputError as error:
-            raise ProtocolError(str(error)) from None
-        splits.append(Split(int(one.feature), left))
-    return tuple(splits)
-
-
-def read_model(
-    message: SplitList,
-    layout: BinLayout,
-    label_party: str,
-    party: str,
-    settings: BoostedSettings,
-) -> tuple[Split, ...]:
-    """A party's splits of a whole model, as the model numbers them.
-
-    Raises:
-        ProtocolError: more splits than the agreed trees have, one that isn't there, or one that has
-            two numbers.
-    """
-    most = settings.trees * (2**settings.depth - 1)
-    if len(message.splits) > most:
-        raise ProtocolError(
-            f"{label_party}'s model has {len(message.splits)} splits of {party}'s; "
-            f"{settings.trees} trees of depth {settings.depth} have {most} at most"
-        )
-    splits = read_splits(message, layout, label_party)
-    if len(set(splits)) != len(splits):
-        raise ProtocolError(f"{label_party}'s model has the same split of {party}'s twice")
-    return splits
-
-
-def send_bits(bits: Bits, label_party: str, part: str) -> Iterator[Send]:
-    """Bits (splits, borrowers) as messages; one message even where there is no split."""
-    for first, last in bit_blocks(*bits.shape):
-        packed = np.packbits(bits[first:last], axis=1).tobytes()
-        body = SplitBits(part=part, splits=last - first, bits=packed)
-        yield Send(label_party, "split_bits", body)
-
-
-def bit_blocks(splits: int, borrowers: int) -> list[tuple[int, int]]:
-    """Splits by the message that their bits go in: first and one past the last."""
-    size = max(1, BITS_BYTES // max(1, -(-borrowers // 8)))
-    return [(first, min(first + size, splits)) for first in range(0, max(splits, 1), size)]
 
 
 class _Budget:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.additive.logistic import log_losses
-from federation.boosting.feature_party import bit_blocks
 from federation.boosting.gradients import class_weights, tree_gradients
 from federation.boosting.growth import Chosen, TreeGrowth
 from federation.boosting.label_totals import LabelTotals
@@ -24,12 +23,12 @@ from federation.boosting.partner_bins import PartnerBins
 from federation.boosting.results import Given, TreeRound
 from federation.boosting.settings import BoostedSettings
 from federation.boosting.split_book import SplitBook, only_used
+from federation.boosting.split_messages import receive_bits, split_list
 from federation.boosting.trees import Forest, Tree
 from federation.errors import InputError, ProtocolError
 from federation.linear_maps.interface import MOST_VECTORS
 from federation.metrics import auc
-from federation.proto.session_pb2 import NodeSums, SplitBits, SplitList, TreeOrder
-from federation.proto.session_pb2 import Split as SplitMessage
+from federation.proto.session_pb2 import NodeSums, TreeOrder
 from federation.session.machine import Progress, Send, Step, expect
 
 Vector = npt.NDArray[np.float64]
@@ -168,33 +167,6 @@ def train(
     return BoostedFit(intercept, kept, splits_of, tuple(rounds), best, scores, given)
 
 
-def send_model(party: str, fit: BoostedFit) -> Send:
-    """Tell a partner which of its splits are in the model, by their numbers."""
-    model = SplitList(splits=[_message(split) for split in fit.splits[party]])
-    return Send(party, "tree_order", TreeOrder(tree=len(fit.rounds), model=model))
-
-
-def receive_bits(
-    party: str, part: str, splits: int, borrowers: int
-) -> Generator[Step, object, Bits]:
-    """A partner's bits of so many splits and borrowers (splits, borrowers).
-
-    Raises:
-        ProtocolError: they are of another part, or of other sizes.
-    """
-    row, bits = -(-borrowers // 8), np.empty((splits, borrowers), dtype=np.bool_)
-    for first, last in bit_blocks(splits, borrowers):
-        message, count = (yield from expect(party, SplitBits)), last - first
-        if (message.part, message.splits, len(message.bits)) != (part, count, count * row):
-            raise ProtocolError(
-                f"{party} sent bits of {message.splits} splits for part '{message.part}' in "
-                f"{len(message.bits)} bytes; {count} for '{part}' in {count * row} are right"
-            )
-        packed = np.frombuffer(message.bits, dtype=np.uint8).reshape(count, row)
-        bits[first:last] = np.unpackbits(packed, axis=1, count=borrowers)
-    return bits
-
-
 def _ask(
     growth: TreeGrowth, totals: LabelTotals, tree: int, partners: Mapping[str, PartnerBins]
 ) -> Generator[Step, object, None]:
@@ -246,7 +218,7 @@ def _look_up(
             book.add(wanted, local[party].bits(wanted))
             continue
         asked[party] = wanted
-        order = SplitList(splits=[_message(split) for split in wanted])
+        order = split_list(wanted)
         yield Send(party, "tree_order", TreeOrder(tree=tree, level=level, splits=order))
     for party, wanted in asked.items():
         bits = yield from receive_bits(party, "fit", len(wanted), books[party].borrowers)
@@ -271,10 +243,6 @@ def _split_of(
     """The split in its party's own numbering of features."""
     owner = local.get(chosen.party) or partners[chosen.party]
     return Split(owner.features[chosen.split.feature], chosen.split.left)
-
-
-def _message(split: Split) -> SplitMessage:
-    return SplitMessage(feature=split.feature, left=split.left)
 
 
 def _given(partner: PartnerBins, book: SplitBook, borrowers: int) -> Given:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.boosting.feature_bins import BinLayout
-from federation.boosting.feature_party import BoostedFeatureFit, read_model
+from federation.boosting.feature_party import BoostedFeatureFit
 from federation.boosting.settings import BoostedSettings
+from federation.boosting.split_messages import read_model
 from federation.errors import ProtocolError
 from federation.linear_maps.randomness import uniform_residues
 from federation.privacy.events import Event, Exact, RandomisedResponse

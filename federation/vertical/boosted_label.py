@@ -12,8 +12,6 @@ from federation.boosting.gradients import VALUE_BOUND
 from federation.boosting.label_party import (
     BoostedFit,
     Borrowers,
-    receive_bits,
-    send_model,
 )
 from federation.boosting.label_party import train as train_trees
 from federation.boosting.local_bins import LocalBins
@@ -22,6 +20,7 @@ from federation.boosting.order import receive_codes
 from federation.boosting.partner_bins import EXTRA_BINS, PartnerBins, Shapes
 from federation.boosting.results import BoostedLabelFit, Given
 from federation.boosting.settings import BoostedSettings, Disclosure
+from federation.boosting.split_messages import receive_bits, send_model
 from federation.boosting.transcript import TranscriptRecorder
 from federation.errors import ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
@@ -76,7 +75,7 @@ def train_boosted(
     fit = yield from train_trees(borrowers, local, remote, settings)
     seconds = {"set-up": ready - started, "trees": clock() - ready}
     for party in partners:
-        yield send_model(party, fit)
+        yield send_model(party, fit.splits[party], len(fit.rounds))
     bits = {party: bins.test_bits(fit.splits[party]) for party, bins in local.items()}
     for party in remote:
         bits[party] = yield from receive_bits(party, "test", len(fit.splits[party]), in_test)

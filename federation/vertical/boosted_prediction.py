@@ -12,10 +12,9 @@ from collections.abc import Generator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from federation.boosting.feature_party import send_bits
-from federation.boosting.label_party import receive_bits
 from federation.boosting.model_part import BoostedPart, split_bits
 from federation.boosting.order import perturbed, record_event
+from federation.boosting.split_messages import receive_bits, send_bits
 from federation.errors import InputError
 from federation.privacy.events import RECORD
 from federation.privacy.ledger import Expenditure

@@ -13,7 +13,7 @@ import pytest
 
 from federation.additive.settings import AdditiveSettings
 from federation.alignment import InProcessGroup
-from federation.boosting import feature_party, order, owner_label
+from federation.boosting import order, owner_label, split_messages
 from federation.boosting.acceptance import Acceptance
 from federation.boosting.feature_bins import BinLayout, FeatureBins
 from federation.boosting.growth import OpenNode
@@ -394,7 +394,7 @@ def test_split_bits_of_many_borrowers_go_in_several_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No message passes what a frame holds; the trees are the same."""
-    monkeypatch.setattr(feature_party, "BITS_BYTES", 30)
+    monkeypatch.setattr(split_messages, "BITS_BYTES", 30)
     tables = population(200, PARTNERS[:1])
     kinds: list[str] = []
 
@@ -407,7 +407,7 @@ def test_split_bits_of_many_borrowers_go_in_several_messages(
     few = [kind for kind in kinds if kind == "split_bits"]
     splits = results["bank"].trainings[0].fit.given["platform"].splits
     assert len(few) > splits > 1
-    assert feature_party.bit_blocks(0, 0) == [(0, 0)]
+    assert split_messages.bit_blocks(0, 0) == [(0, 0)]
 
 
 @pytest.mark.parametrize("settings", [SMALL, ORDER], ids=["bins", "order"])
