@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint proto bench bench-plots clean
+.PHONY: demo test test-slow lint proto bench bench-plots clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -17,6 +17,9 @@ demo: $(STAMP)  ## train the bank and the platform on the real UCI data
 
 test: $(STAMP)  ## the whole default suite
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-slow: $(STAMP)  ## the runs that take longest, which the default suite leaves out
+	$(BIN)/python -m pytest -m slow $(PYTEST_OPTIONS)
 
 lint: $(STAMP)  ## everything CI checks beside the tests
 	$(BIN)/ruff check .

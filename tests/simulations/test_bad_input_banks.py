@@ -628,6 +628,7 @@ def faulty(example: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder, ended.stdout
 
 
+@pytest.mark.slow
 def test_faulty_banks_are_left_out_and_the_others_train(faulty: tuple[Path, str]) -> None:
     """Every one with its reason: under the table, in the report, in the figures for machines."""
     folder, said = faulty
@@ -650,6 +651,7 @@ def test_faulty_banks_are_left_out_and_the_others_train(faulty: tuple[Path, str]
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_has_ended_is_not_gone_on_with(
     faulty: tuple[Path, str], no_flower: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

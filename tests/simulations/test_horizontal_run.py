@@ -27,6 +27,8 @@ from tests.clients.small_banks import NAMES, write_small_banks
 ROOT = Path(veilscore.__file__).parent
 ROUNDS = 6
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class BanksRun:
