@@ -23,6 +23,7 @@ from federation.additive.step_length import line_search
 from federation.additive.terms import Penalty, Term
 from federation.linear_maps.joined_codes import JoinedCodes
 from federation.linear_maps.one_hot import OneHotMatrix
+from federation.linear_maps.sent_bins import without_fullest
 
 Vector = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -180,20 +181,8 @@ class Block:
         Returns:
             The matrix, and for each term the bin that was left out (terms,).
         """
-        omitted = np.array(
-            [
-                int(np.argmax(self.counts[self.offsets[i] : self.offsets[i + 1]]))
-                for i in range(len(self.terms))
-            ],
-            dtype=np.uint16,
-        )
-        narrow = all(term.bins <= 256 for term in self.terms)
-        rows = np.empty(self.codes.shape, dtype=np.uint8 if narrow else np.uint16)
-        for index, term in enumerate(self.terms):
-            place = np.arange(term.bins) - (np.arange(term.bins) > omitted[index])
-            place[omitted[index]] = term.bins - 1
-            rows[index] = place[self.codes[index]]
-        return OneHotMatrix(rows, tuple(term.bins - 1 for term in self.terms)), omitted
+        matrix, omitted = without_fullest(self.codes, [term.bins for term in self.terms])
+        return matrix, np.array(omitted, dtype=np.uint16)
 
     def complete(self, sent: Vector, total: float, omitted: Codes) -> Vector:
         """All sums (size,) from those of the bins that were sent and the sum over everybody."""

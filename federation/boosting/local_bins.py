@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from federation.boosting.feature_bins import BinLayout
 from federation.boosting.gradients import TreeGradients, split_pairs
-from federation.boosting.growth import OpenNode, Sums
+from federation.boosting.growth import OpenNode, Sums, TreeGrowth
 from federation.boosting.model_part import Split, split_bits
+from federation.boosting.split_book import SplitBook
 from federation.linear_maps.joined_codes import JoinedCodes
 
 Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -77,6 +78,15 @@ class LocalBins:
     def test_bits(self, splits: Sequence[Split]) -> Bits:
         """Who goes left, of the test borrowers."""
         return self._bits(splits, self._test)
+
+    def split(self, growth: TreeGrowth, book: SplitBook, features: Sequence[int]) -> None:
+        """Take a level of a tree down by its best splits, all of these features."""
+        chosen = growth.choose()
+        splits = [Split(features[one.split.feature], one.split.left) for one in chosen]
+        new = book.missing(splits)
+        book.add(new, self.bits(new))
+        numbers = [book.number(split) for split in splits]
+        growth.split(chosen, numbers, [book.bits(number) for number in numbers])
 
     def _bits(self, splits: Sequence[Split], codes: Codes) -> Bits:
         used = {split.feature: codes[split.feature] for split in splits}

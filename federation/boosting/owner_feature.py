@@ -101,7 +101,7 @@ def train(
                 sums_learned += int(sums.size)
                 found += rows.complete(sums)
             growth.take(party, layout, found)
-            _split(growth, own, features, book)
+            own.split(growth, book, features)
         yield Send(label_party, "node_rows", NodeRows(tree=order.tree, done=True))
         trees.append(growth.tree())
         outputs = growth.outputs()
@@ -143,15 +143,6 @@ def _revealed(
         yield Send(label_party, "node_rows", last)
         found.append(side.reveal((yield from expect(label_party, Sums))))
     return np.concatenate(found, axis=1)
-
-
-def _split(growth: TreeGrowth, own: LocalBins, features: tuple[int, ...], book: SplitBook) -> None:
-    chosen = growth.choose()
-    splits = [Split(features[one.split.feature], one.split.left) for one in chosen]
-    new = book.missing(splits)
-    book.add(new, own.bits(new))
-    numbers = [book.number(split) for split in splits]
-    growth.split(chosen, numbers, [book.bits(number) for number in numbers])
 
 
 def tree_part(tree: int) -> str:

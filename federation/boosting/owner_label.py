@@ -156,12 +156,7 @@ def _grow(
     """A tree of the own features."""
     while not growth.done:
         growth.take(party, own.layout, own.sums(growth.asked, totals.gradients))
-        chosen = growth.choose()
-        splits = [Split(one.split.feature, one.split.left) for one in chosen]
-        new = book.missing(splits)
-        book.add(new, own.bits(new))
-        numbers = [book.number(split) for split in splits]
-        growth.split(chosen, numbers, [book.bits(number) for number in numbers])
+        own.split(growth, book, own.features)
     return growth.tree()
 
 

@@ -17,8 +17,7 @@ from federation.boosting.settings import BoostedSettings, Disclosure
 from federation.linear_maps import Direction, feature_side, scheme_for, without_fullest
 from federation.privacy.events import RECORD
 from federation.privacy.ledger import Expenditure
-from federation.proto.session_pb2 import MapSeed
-from federation.session.machine import Progress, Release, Send, Step, expect
+from federation.session.machine import Progress, Release, Send, Step
 from federation.vertical.boosted_bins import layout_of, map_key, partner_part
 from federation.vertical.borrowers import BinnedRows
 from federation.vertical.feature_trainings import FeatureTrainings
@@ -36,18 +35,20 @@ def train_boosted(
     binned.check_some()
     layout = layout_of(binned)
     local = LocalBins(layout, binned.fit, binned.test)
-    matrix, omitted = without_fullest(binned.fit, [feature.bins for feature in layout.features])
     epsilon = settings.order_epsilon
-    if settings.disclosure is Disclosure.ORDER:
-        omitted = [0] * len(omitted)  # which bin is fullest would be told without any noise
     event = record_event(epsilon, len(layout.features))
     what = f"{_given(settings)} '{settings.name}', to {own.label_party}"
     yield Release(Expenditure(event, RECORD, own.plan.session, what))
-    yield Send(own.label_party, "bin_shapes", Shapes.of(layout, omitted).to_message())
     if settings.disclosure is Disclosure.ORDER:
+        # which bin is fullest would be told without any noise
+        shapes = Shapes.of(layout, [0] * len(layout.features))
+        yield Send(own.label_party, "bin_shapes", shapes.to_message())
         yield from send_codes(binned.fit, binned.test, layout, own.label_party, epsilon)
         fit = yield from take_model(layout, own.label_party, own.party, settings)
     else:
+        bins = [feature.bins for feature in layout.features]
+        matrix, omitted = without_fullest(binned.fit, bins)
+        yield Send(own.label_party, "bin_shapes", Shapes.of(layout, omitted).to_message())
         side = feature_side(
             scheme_for(matrix.columns),
             matrix,
@@ -57,12 +58,7 @@ def train_boosted(
             own.plan.map_context(own.keeper.alignment, own.party, map_key(settings)),
             own.cores,
         )
-        yield Send(own.label_party, "map_offer", side.offer())
-        seed = yield from expect(own.label_party, MapSeed)
-        for block in side.accept(seed):
-            yield Send(own.label_party, "hint_block", block)
-            done = (block.first_row + block.rows) / matrix.rows
-            yield Progress("set-up", 0.2 + 0.8 * done, f"hint row {block.first_row:,}")
+        yield from own.open_map(side, matrix.rows)
         fit = yield from train_trees(local, side, own.label_party, own.party, settings)
     part = replace(partner_part(own, settings, binned, fit.splits), order_epsilon=epsilon)
     return part, fit, binned

@@ -26,10 +26,11 @@ from federation.errors import ProtocolError
 from federation.linear_maps import Direction, LabelSide, label_side, scheme_for
 from federation.privacy.events import LABEL, Exact
 from federation.privacy.ledger import Expenditure
-from federation.proto.session_pb2 import BinShapes, HintBlock, MapOffer
+from federation.proto.session_pb2 import BinShapes, MapOffer
 from federation.session.machine import Progress, Release, Send, Step, expect
 from federation.vertical.boosted_bins import layout_of, map_key
 from federation.vertical.borrowers import BinnedRows
+from federation.vertical.label_maps import take_hints
 from federation.vertical.label_trainings import LabelTrainings
 from federation.vertical.owner_grown import train_at_label_party
 from federation.vertical.plan import VALIDATION
@@ -146,14 +147,9 @@ def _maps(
             )
         yield Send(party, "map_seed", side.accept(offer))
         sides[party] = side
+    yield from take_hints(sides, {party: one.rows for party, one in shapes.items()}, len(sides))
     found: dict[str, PartnerBins] = {}
-    for place, (party, side) in enumerate(sides.items()):
-        while not side.ready:
-            block = yield from expect(party, HintBlock)
-            side.take_hint(block)
-            taken = (block.first_row + block.rows) / max(shapes[party].rows, 1)
-            share = 0.2 + 0.8 * (place + min(taken, 1.0)) / len(sides)
-            yield Progress("set-up", share, f"hint of {party}")
+    for party, side in sides.items():
         layout = shapes[party].layout
         recorded = vectors * (columns + 8 * layout.cells) <= LARGEST_TRANSCRIPT
         recorder = TranscriptRecorder(columns, layout.features) if recorded else None

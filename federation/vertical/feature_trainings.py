@@ -125,13 +125,17 @@ class FeatureTrainings:
             context,
             self.cores,
         )
+        yield from self.open_map(side, matrix.rows)
+        return side
+
+    def open_map(self, side: FeatureSide, rows: int) -> Generator[Step, object, None]:
+        """Offer a new map of so many rows, and send its hint."""
         yield Send(self.label_party, "map_offer", side.offer())
         seed = yield from expect(self.label_party, MapSeed)
         for hint_block in side.accept(seed):
             yield Send(self.label_party, "hint_block", hint_block)
-            done = (hint_block.first_row + hint_block.rows) / matrix.rows
+            done = (hint_block.first_row + hint_block.rows) / rows
             yield Progress("set-up", 0.2 + 0.8 * done, f"hint row {hint_block.first_row:,}")
-        return side
 
     def keep(self, prepared: Mapping[str, Prepared]) -> None:
         """Keep the maps for later sessions, by their keys; a blind training's bins never return."""

@@ -83,16 +83,23 @@ def set_up_maps(
     for party in plan.feature_parties:
         sides[party], offer = yield from _map(plan, keeper, rules, party)
         rows[party], features[party] = int(offer.rows_sent), int(offer.features)
-    for place, (party, side) in enumerate(_there(sides)):
+    yield from take_hints(dict(_there(sides)), rows, len(sides))
+    what = "cells of partners' pairs" if rules.pairs else "bins of partners"
+    yield Progress("set-up", 1.0, f"{sum(rows.values())} {what} are ready")
+    return LabelMaps(sides, rows, features)
+
+
+def take_hints(
+    sides: Mapping[str, LabelSide], rows: Mapping[str, int], parties: int
+) -> Generator[Step, object, None]:
+    """Take the hints of maps that are not ready, each of so many rows, party after party."""
+    for place, (party, side) in enumerate(sides.items()):
         while not side.ready:
             block = yield from expect(party, HintBlock)
             side.take_hint(block)
             taken = (block.first_row + block.rows) / rows[party]
-            done = 0.2 + 0.8 * (place + taken) / len(sides)
+            done = 0.2 + 0.8 * (place + taken) / parties
             yield Progress("set-up", done, f"hint of {party}")
-    what = "cells of partners' pairs" if rules.pairs else "bins of partners"
-    yield Progress("set-up", 1.0, f"{sum(rows.values())} {what} are ready")
-    return LabelMaps(sides, rows, features)
 
 
 def _map(
