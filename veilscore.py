@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 import clients.cli
+import contracts.cli
 import server.desk.cli
 import simulations.cli
 from federation.errors import VeilscoreError
@@ -33,6 +34,7 @@ app = typer.Typer(
 simulations.cli.add_commands(app)
 clients.cli.add_commands(app)
 server.desk.cli.add_commands(app)
+contracts.cli.add_commands(app)
 
 
 def main() -> None:

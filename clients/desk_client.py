@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
@@ -35,16 +35,20 @@ from clients.desk_requests import (
     FactValue,
     FeatureValue,
     batch_request,
-    fact,
+    decide_request,
     is_categorical,
     score_request,
 )
 from federation.errors import InputError
 from federation.proto import scoring_pb2 as pb
 
+if TYPE_CHECKING:
+    from clients.desk_attestations import Attested, FinancingClaim
+
 __all__ = ["DeskClient", "DeskUnavailable", "FieldsRefused"]
 
 SERVICE = "veilscore.scoring.v1.ScoringService"
+ATTESTATIONS = "veilscore.attestations.v1.AttestationService"
 MOST_BORROWERS = 16_384  # in one message of a batch
 MESSAGE_BYTES = 64 * 1024 * 1024
 RECONNECT_MS = 50
@@ -151,12 +155,36 @@ class DeskClient:
             product: as the policy names it.
             facts: whole numbers (amounts in minor units), Decimals, texts and flags.
         """
-        request = pb.DecideRequest(
-            request=score_request(borrower, features, model),
-            product=product,
-            facts={name: fact(name, value) for name, value in facts.items()},
-        )
+        request = decide_request(borrower, features, product, facts, model)
         return decision_of(self._ask("Decide", request, pb.DecideReply.FromString, again=False))
+
+    def attest(
+        self,
+        borrower: str,
+        features: Mapping[str, FeatureValue],
+        product: str,
+        facts: Mapping[str, FactValue],
+        claim: FinancingClaim,
+    ) -> Attested:
+        """Decide on a supplier's claim on chain; an approval comes with the bank's attestation.
+
+        Needs the extra 'chain'. What comes back is checked: it is of this claim, and signed.
+
+        Args:
+            borrower, features, product, facts: as for `decide`.
+            claim: what is to be financed, of `clients.desk_attestations`.
+
+        Raises:
+            DeskUnavailable: also where the answer is of another claim, or the signature is wrong.
+            FieldsRefused, InputError: as `score`.
+        """
+        from clients.desk_attestations import attest_request, attested
+        from federation.proto.attestations_pb2 import AttestReply
+
+        decide = decide_request(borrower, features, product, facts)
+        request, read = attest_request(decide, claim), AttestReply.FromString
+        reply = self._ask("Attest", request, read, again=False, service=ATTESTATIONS)
+        return attested(reply, claim)
 
     def model_info(self, model: str = "") -> Model:
         """Which model answers, and which features it takes; raises as `score`."""
@@ -238,14 +266,22 @@ class DeskClient:
         if done != len(starts):
             raise DeskUnavailable("INTERNAL", "the desk ended a batch before its end")
 
-    def _ask(self, name: str, request: Any, read: Callable[[bytes], Any], *, again: bool) -> Any:
+    def _ask(
+        self,
+        name: str,
+        request: Any,
+        read: Callable[[bytes], Any],
+        *,
+        again: bool,
+        service: str = SERVICE,
+    ) -> Any:
         """One call within the deadline; where the connection broke, a second one.
 
         Scoring twice is as once. A deadline that has passed and a quota that is spent are answers:
         to ask again would only add to the load.
         """
         method: Any = self._channel.unary_unary(
-            f"/{SERVICE}/{name}", lambda message: message.SerializeToString(), read
+            f"/{service}/{name}", lambda message: message.SerializeToString(), read
         )
         end = time.monotonic() + self._seconds
         try:

@@ -84,6 +84,22 @@ def fact(name: str, value: FactValue) -> pb.Fact:
     raise FieldsRefused(f"fact '{name}' must be {right}", {f'facts["{name}"]': right})
 
 
+def decide_request(
+    borrower: str,
+    features: Mapping[str, FeatureValue],
+    product: str,
+    facts: Mapping[str, FactValue],
+    model: str = "",
+) -> pb.DecideRequest:
+    """One application; raises FieldsRefused."""
+    _check_text("product", product)
+    return pb.DecideRequest(
+        request=score_request(borrower, features, model),
+        product=product,
+        facts={name: fact(name, value) for name, value in facts.items()},
+    )
+
+
 def is_categorical(values: Sequence[FeatureValue] | npt.NDArray[Any]) -> bool | None:
     """Whether a column holds texts, by its first value that is known; None: all are missing."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":

@@ -6,7 +6,8 @@ role = "label"                   # "label": holds the outcomes; "feature": featu
 
 [source]
 path = "borrowers.csv"           # CSV or Parquet, relative to this file; a folder of Parquet files;
-                                 # or a database: see `clients.source_settings`
+                                 # a database, or receivables on chain: see
+                                 # `clients.source_settings`
 
 [ids]
 column = "borrower_id"
@@ -47,7 +48,15 @@ from pathlib import Path
 from clients.feature_declarations import read_features, read_sequences, read_series
 from clients.series import MonthlySequence, Series
 from clients.settings_file import Section, read_toml
-from clients.source_settings import DATABASE_KEYS, FILE_KEYS, Source, is_source, read_source
+from clients.source_settings import (
+    DATABASE_KEYS,
+    FILE_KEYS,
+    Source,
+    SourceKind,
+    allow_source_keys,
+    is_source,
+    read_source,
+)
 from federation.boosting.acceptance import Acceptance
 from federation.boosting.settings import MOST_BINS, Disclosure
 from federation.errors import InputError
@@ -139,7 +148,7 @@ def read_manifest(path: Path | str) -> PartyManifest:
     name = party_name(party, party.text("name", example="bank"))
     role = party.choice("role", PartyRole)
     source_section = top.required_section("source", 'path = "borrowers.csv"')
-    source_section.allow("kind", *FILE_KEYS, *DATABASE_KEYS)
+    allow_source_keys(source_section)
     ids = top.required_section("ids", 'column = "borrower_id"')
     ids.allow("column", "rule")
     manifest = PartyManifest(
@@ -215,6 +224,11 @@ def _boosting(top: Section, role: PartyRole) -> Acceptance:
 
 def _consent(section: Section, manifest: Path) -> ConsentSettings:
     """Read where consents stand and which purpose counts."""
+    if section.values.get("kind") == SourceKind.RECEIVABLES:
+        raise section.error(
+            "has 'kind' as \"receivables\", which holds no consents; name a file or a table, or "
+            "put the column of the consent's end beside the accounts"
+        )
     own = ("purpose", "purpose_column", "valid_until_column", "open_ended")
     purpose = section.text("purpose", example="credit-scoring").strip()
     open_ended = section.flag("open_ended", False)

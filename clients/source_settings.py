@@ -16,12 +16,27 @@ table = "borrowers"              # or "schema.borrowers"; or instead: query = "s
 
 A URL may stand in the manifest itself, url = "sqlite:///loans.db" (relative to the manifest), as
 long as it holds no password. The extra 'sql' brings what a database needs.
+
+Or the features of suppliers that `contracts.features` computes from the index of receivables on
+chain:
+
+[source]
+kind = "receivables"
+url_env = "INDEX_DATABASE_URL"   # the index; or url, as above
+as_of = 2026-01-31               # what came before midnight UTC counts; or "today"
+borrowers = "accounts.csv"       # which accounts are whose; a borrower may have several rows
+borrower_column = "borrower"     # these two are the defaults
+account_column = "account"
+chain_id = 31337                 # optional: refuses an index of another chain
+token = "0x..."                  # which deposit token, where the index has claims in several
+unknown_accounts = "refuse"      # accounts that the index never names; or "leave-out"
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,6 +44,10 @@ from clients.settings_file import Section
 
 FILE_KEYS = ("path", "separator", "decimal", "encoding")
 DATABASE_KEYS = ("url_env", "url", "table", "query")
+_RECEIVABLES_ONLY = (
+    *("as_of", "borrowers", "borrower_column", "account_column"),
+    *("chain_id", "token", "unknown_accounts"),
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*pass(word|wd)[^=&;]*=", re.IGNORECASE)
 
@@ -39,6 +58,7 @@ class SourceKind(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
     SQL = "sql"
+    RECEIVABLES = "receivables"
 
 
 @dataclass(frozen=True)
@@ -104,12 +124,65 @@ class DatabaseSource:
         return f"the environment variable '{self.url_env}'" if self.url_env else "'url'"
 
 
-Source = FileSource | DatabaseSource
+class UnknownAccounts(StrEnum):
+    """What becomes of a borrower whose account the index never names."""
+
+    REFUSE = "refuse"  # nothing is loaded
+    LEAVE_OUT = "leave-out"
+
+
+@dataclass(frozen=True)
+class ReceivablesSource:
+    """Features of suppliers as of a date, from an index of receivables on chain.
+
+    Attributes:
+        database: where the index lies; of it only the URL's place is used.
+        as_of: the date; None is the day of the run, in UTC.
+        borrowers: the table of borrowers and their accounts.
+        borrower_column, account_column: its columns.
+        chain_id: the chain that the index must be of, or None.
+        token: the address of the deposit token, or None where there is but one.
+        unknown_accounts: whether they are refused.
+    """
+
+    database: DatabaseSource
+    as_of: date | None
+    borrowers: FileSource
+    borrower_column: str
+    account_column: str
+    chain_id: int | None
+    token: str | None
+    unknown_accounts: UnknownAccounts
+
+    @property
+    def path(self) -> Path:
+        """The manifest."""
+        return self.database.path
+
+    @property
+    def place(self) -> str:
+        """What errors name."""
+        return f"{self.path}, receivables"
+
+    @property
+    def where(self) -> str:
+        """The table of the manifest."""
+        return self.database.where
+
+
+Source = FileSource | DatabaseSource | ReceivablesSource
 
 
 def is_source(section: Section) -> bool:
     """Say whether a section names a table at all."""
     return any(key in section for key in ("kind", "path", *DATABASE_KEYS))
+
+
+def allow_source_keys(section: Section) -> None:
+    """Refuse keys that are for no kind of source; the others `read_source` judges by the kind."""
+    is_meant = section.values.get("kind") == SourceKind.RECEIVABLES
+    more = (key for key in _RECEIVABLES_ONLY if is_meant or key in section)
+    section.allow("kind", *FILE_KEYS, *DATABASE_KEYS, *more)
 
 
 def read_source(section: Section, manifest: Path) -> Source:
@@ -123,30 +196,52 @@ def read_source(section: Section, manifest: Path) -> Source:
         InputError: a key is missing, of another type, or contradicts another.
     """
     kind = section.choice("kind", SourceKind) if "kind" in section else None
-    foreign = FILE_KEYS if kind is SourceKind.SQL else DATABASE_KEYS
-    for key in foreign:
-        if key in section:
-            wanted = f'is for a file, but kind is "{kind}"'
-            if kind is not SourceKind.SQL:
-                wanted = 'is for a database; write kind = "sql" beside it'
-            raise section.error(f"has '{key}', which {wanted}, or remove it")
+    _refuse_foreign_keys(section, kind)
     if kind is SourceKind.SQL:
         return _database(section, manifest)
+    if kind is SourceKind.RECEIVABLES:
+        return _receivables(section, manifest)
     return _file(section, manifest.parent, kind)
+
+
+def _refuse_foreign_keys(section: Section, kind: SourceKind | None) -> None:
+    """Refuse keys that are for a source of another kind."""
+    url_keys, table_keys = DATABASE_KEYS[:2], DATABASE_KEYS[2:]
+    foreign: dict[str, str] = {}
+    if kind in (SourceKind.SQL, SourceKind.RECEIVABLES):
+        foreign |= dict.fromkeys(FILE_KEYS, f'is for a file, but kind is "{kind}"')
+    else:
+        database = 'is for a database; write kind = "sql" beside it'
+        foreign |= dict.fromkeys((*url_keys, *table_keys), database)
+    if kind is SourceKind.RECEIVABLES:
+        wanted = f'is for a table, but kind is "{kind}", whose features have names of their own'
+        foreign |= dict.fromkeys(table_keys, wanted)
+    else:
+        wanted = 'is for receivables on chain; write kind = "receivables" beside it'
+        foreign |= dict.fromkeys(_RECEIVABLES_ONLY, wanted)
+    for key, wanted in foreign.items():
+        if key in section:
+            raise section.error(f"has '{key}', which {wanted}, or remove it")
+
+
+def _kind_of_file(section: Section, key: str, path: Path) -> SourceKind:
+    # A name without an ending is a folder's.
+    kinds = {".csv": SourceKind.CSV, ".parquet": SourceKind.PARQUET, "": SourceKind.PARQUET}
+    ending = path.suffix.lower()
+    if ending in kinds:
+        return kinds[ending]
+    beside = ', or have kind = "csv" or "parquet" beside it' if key == "path" else ""
+    comma = "," if beside else " or"
+    raise section.error(
+        f"has '{key}' as a file of type '{ending}'; it must end in .csv or .parquet{comma} be a "
+        f"folder of Parquet files{beside}"
+    )
 
 
 def _file(section: Section, folder: Path, kind: SourceKind | None) -> FileSource:
     path = folder / section.text("path", example="borrowers.csv")
     if kind is None:
-        # A name without an ending is a folder's.
-        kinds = {".csv": SourceKind.CSV, ".parquet": SourceKind.PARQUET, "": SourceKind.PARQUET}
-        ending = path.suffix.lower()
-        if ending not in kinds:
-            raise section.error(
-                f"has 'path' as a file of type '{ending}'; it must end in .csv or .parquet, be a "
-                'folder of Parquet files, or have kind = "csv" or "parquet" beside it'
-            )
-        kind = kinds[ending]
+        kind = _kind_of_file(section, "path", path)
     separator = section.text("separator", ",") if section.values.get("separator") != "\t" else "\t"
     decimal = section.text("decimal", ".")
     if len(separator) != 1 or not separator.isascii():
@@ -166,19 +261,71 @@ def _file(section: Section, folder: Path, kind: SourceKind | None) -> FileSource
     return FileSource(path, kind, separator, decimal, encoding)
 
 
+def _receivables(section: Section, manifest: Path) -> ReceivablesSource:
+    borrowers = manifest.parent / section.text("borrowers", example="accounts.csv")
+    kind = _kind_of_file(section, "borrowers", borrowers)
+    url_env, url = _url(section)
+    chain_id = section.whole_number("chain_id", 0, minimum=1) if "chain_id" in section else None
+    columns = (
+        section.text("borrower_column", "borrower"),
+        section.text("account_column", "account"),
+    )
+    if columns[0] == columns[1]:
+        raise section.error(
+            f"has '{columns[0]}' as both 'borrower_column' and 'account_column'; they must differ"
+        )
+    return ReceivablesSource(
+        # The first table that is read; what is missing is told of it.
+        DatabaseSource(manifest, section.heading, url_env, url, "cursor", None),
+        _as_of(section),
+        FileSource(borrowers, kind),
+        *columns,
+        chain_id,
+        section.optional_text("token", example="0x..."),
+        section.choice("unknown_accounts", UnknownAccounts, UnknownAccounts.REFUSE),
+    )
+
+
+def _as_of(section: Section) -> date | None:
+    """The date; None is the day of the run."""
+    value = section.values.get("as_of")
+    if value == "today":
+        return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and len(value) == len("2026-01-31"):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    found = "has 'as_of' as something else" if "as_of" in section else "lacks the key 'as_of'"
+    raise section.error(f'{found}; write a date, as_of = 2026-01-31, or as_of = "today"')
+
+
 def _database(section: Section, manifest: Path) -> DatabaseSource:
-    url_env = section.optional_text("url_env", example="BANK_DATABASE_URL")
-    url = section.optional_text("url", example="sqlite:///loans.db")
+    url_env, url = _url(section)
     table = section.optional_text("table", example="borrowers")
     query = section.optional_text("query", example="select ...")
-    for one, other, values, right in (
-        ("url_env", "url", (url_env, url), 'url_env = "BANK_DATABASE_URL"'),
-        ("table", "query", (table, query), 'table = "borrowers"'),
-    ):
-        given = sum(value is not None for value in values)
-        if given != 1:
-            found = f"both '{one}' and '{other}'" if given else f"neither '{one}' nor '{other}'"
-            raise section.error(f"has {found}; write exactly one of them, for example: {right}")
+    _refuse_unless_one(section, ("table", "query"), (table, query), 'table = "borrowers"')
+    return DatabaseSource(manifest, section.heading, url_env, url, table, query)
+
+
+def _refuse_unless_one(
+    section: Section, keys: tuple[str, str], values: tuple[str | None, str | None], right: str
+) -> None:
+    given = sum(value is not None for value in values)
+    if given != 1:
+        one, other = keys
+        found = f"both '{one}' and '{other}'" if given else f"neither '{one}' nor '{other}'"
+        raise section.error(f"has {found}; write exactly one of them, for example: {right}")
+
+
+def _url(section: Section) -> tuple[str | None, str | None]:
+    """Read the variable that holds a database's URL, or the URL itself; one of them is None."""
+    url_env = section.optional_text("url_env", example="BANK_DATABASE_URL")
+    url = section.optional_text("url", example="sqlite:///loans.db")
+    right = 'url_env = "BANK_DATABASE_URL"'
+    _refuse_unless_one(section, ("url_env", "url"), (url_env, url), right)
     if url_env is not None and not _VARIABLE.fullmatch(url_env):
         # What stands here may be the URL itself, so it is not repeated.
         raise section.error(
@@ -190,7 +337,7 @@ def _database(section: Section, manifest: Path) -> DatabaseSource:
             "has a password in 'url'; take it out of this file: put the URL into an environment "
             'variable and write its name, url_env = "BANK_DATABASE_URL"'
         )
-    return DatabaseSource(manifest, section.heading, url_env, url, table, query)
+    return url_env, url
 
 
 def holds_password(url: str) -> bool:

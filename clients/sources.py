@@ -93,7 +93,7 @@ def load_table(
     split_column: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> PartyTable:
-    """Read a party's table as its manifest describes it: a file, a folder of files, a database.
+    """Read a party's table as its manifest describes it: a file, a folder, a database.
 
     The source may be larger than memory: only the declared columns are kept. A database gives its
     rows in any order, so that these are sorted by id: a split by seed is the same in every run.
@@ -112,7 +112,7 @@ def load_table(
     """
     if now.tzinfo is None:
         raise ValueError("the run's time needs a time zone")
-    table = open_table(manifest.source)
+    table = open_table(manifest.source, now)
     texts = _require_columns(table, manifest, split_column)
     numeric = [spec for spec in manifest.features if spec.kind is FeatureKind.NUMERIC]
     read = read_columns(

@@ -32,9 +32,12 @@ def add_bench(app: typer.Typer) -> None:
     bench.command("label-noise")(bench_label_noise)
     bench.command("aggregation")(bench_aggregation)
     bench.command("horizontal")(bench_horizontal)
+    bench.command("financing")(bench_financing)
     bench.command("split")(bench_split)
     bench.command("privacy-curve")(bench_privacy_curve)
     bench.command("scoring")(scoring)
+    bench.command("index")(bench_index)
+    bench.command("receivables-features")(bench_receivables_features)
     bench.command("all")(bench_all)
     app.add_typer(bench, name="bench")
 
@@ -152,6 +155,44 @@ def bench_horizontal(
         _print(bench(name, range(seeds), _say), as_json)
 
 
+def bench_index(
+    events: Annotated[int, typer.Option(min=1, help="Events of the synthetic chain.")] = 100_000,
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="VEILSCORE_BENCH_INDEX",
+            help="URL of an empty database; without it, a SQLite file that is deleted afterwards.",
+        ),
+    ] = "",
+    chunk: Annotated[int, typer.Option(min=1, help="Blocks a transaction.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Index a synthetic chain of receivables: events a second, decoded, derived from, committed."""
+    from simulations.bench_index import bench_index as bench
+
+    _print(bench(events, database, chunk=chunk), as_json)
+
+
+def bench_financing(
+    runs: Annotated[int, typer.Option(help="Applications, one after the other.")] = 100,
+    chain: Annotated[
+        str, typer.Option(help="anvil | eth-tester; anvil if not said, where it is installed.")
+    ] = "",
+    borrowers: Annotated[int, typer.Option(help="Of the bank, to train the model on.")] = 3_000,
+    as_json: AsJson = False,
+) -> None:
+    """From a supplier's application to its money: the desk scores, decides, signs; a contract pays.
+
+    `paid` is the whole, from the call of the desk until the supplier's balance has risen. Its
+    parts: attested (the desk), tried (dry run and gas), stored (signed, journal), sent, mined and
+    confirmed (receipt), seen (balance). `indexed` comes after it.
+    """
+    from simulations.bench_financing import bench_financing as bench
+
+    say = (lambda _: None) if as_json else _say
+    _print(bench(runs, chain, borrowers, say), as_json)
+
+
 def bench_split(
     draws: Annotated[int, typer.Option(help="Trainings of each kind.")] = 5,
     as_json: AsJson = False,
@@ -175,6 +216,19 @@ def bench_privacy_curve(
     _print(bench(picture, range(seeds), _say), as_json)
 
 
+def bench_receivables_features(
+    suppliers: Annotated[int, typer.Option(help="Suppliers of the simulated supply chain.")] = (
+        10_000
+    ),
+    events: Annotated[int, typer.Option(help="Facts in the index, about.")] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Compute all features of all suppliers from an index in SQLite: seconds, on one core."""
+    from simulations.bench_receivables_features import bench_receivables_features as bench
+
+    _print(bench(suppliers, events, _say), as_json)
+
+
 def _say(words: str) -> None:
     sys.stderr.write(words + "\n")
 
@@ -189,6 +243,7 @@ def bench_all(as_json: AsJson = False) -> None:
     from simulations.bench_boosting import bench_boosting as boosted
     from simulations.bench_horizontal import ROWS
     from simulations.bench_horizontal import bench_horizontal as horizontal
+    from simulations.bench_index import bench_index as indexing
     from simulations.bench_label_noise import label_noise_draws
     from simulations.bench_scoring import Mode, Setting
     from simulations.bench_scoring import bench_scoring as scoring_desk
@@ -209,6 +264,7 @@ def bench_all(as_json: AsJson = False) -> None:
         ("aggregation, 1,000,000 parameters x 10", lambda: aggregation(1_000_000, 10)),
         *((f"four banks: {row}", partial(horizontal, row)) for row in ROWS),
         ("split networks, five draws", lambda: split(5)),
+        ("event index, 100,000 events into SQLite", lambda: indexing(100_000)),
         *((f"scoring desk, {mode}", partial(scoring_desk, mode, Setting())) for mode in Mode),
     ]
     for name, run in runs:

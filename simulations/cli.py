@@ -14,6 +14,7 @@ from clients.cli import TopologyName
 from federation.errors import InputError
 from simulations.bench_cli import add_bench
 from simulations.leakage_cli import leakage
+from simulations.receivables_cli import receivables
 
 
 class ModelKind(StrEnum):
@@ -48,6 +49,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(predict)
     app.command()(leakage)
+    app.command()(receivables)
     add_bench(app)
 
 

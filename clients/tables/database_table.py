@@ -69,7 +69,7 @@ class DatabaseTable:
         statement: sa.Select[Any] = (
             sa.select(sa.literal_column("*")).select_from(self._selectable).limit(0)
         )
-        with self._connection() as (connection, watch):
+        with self.connection() as (connection, watch):
             with watch.waiting():
                 result = connection.execute(statement)
             return [str(column[0]) for column in result.cursor.description]
@@ -91,7 +91,7 @@ class DatabaseTable:
             sa.column(quoted_name(name, True)) for name in columns
         ]
         statement = sa.select(*wanted).select_from(self._selectable)
-        with self._connection() as (connection, watch):
+        with self.connection() as (connection, watch):
             with watch.waiting():
                 result = connection.execution_options(
                     stream_results=True, yield_per=BATCH_ROWS
@@ -187,7 +187,7 @@ class DatabaseTable:
         )
 
     @contextmanager
-    def _connection(self) -> Iterator[tuple[Connection, SilenceWatch]]:
+    def connection(self) -> Iterator[tuple[Connection, SilenceWatch]]:
         """Hold a connection with a read-only transaction; what goes wrong becomes one sentence."""
         watch = SilenceWatch(SILENCE_SECONDS + GRACE_SECONDS)
         engine = self._engine(watch)

@@ -29,8 +29,15 @@ from server.desk.alerts.handlers import alert_handlers
 from server.desk.alerts.settings import open_store
 from server.desk.answers import Contributors, LoadedModel
 from server.desk.audit import AuditLog, AuditRow
+from server.desk.calls import caller_certificate
 from server.desk.engine import ScoringEngine
-from server.desk.extra_services import Gateway, Handler, encrypted_of, policy_of
+from server.desk.extra_services import (
+    Gateway,
+    Handler,
+    attestations_of,
+    encrypted_of,
+    policy_of,
+)
 from server.desk.failures import Failure, failure_of, unexpected
 from server.desk.monitoring.exposition import registry_of
 from server.desk.monitoring.monitor import Monitor
@@ -42,7 +49,7 @@ from server.desk.registry.directory import DirectoryNote, ModelDirectory
 from server.desk.registry.registry import Registry
 from server.desk.registry.settings import RegistrySettings, registry_settings
 from server.desk.server import DeskServer, TlsFiles
-from server.desk.service import SERVICE, ScoringService, caller_certificate
+from server.desk.service import SERVICE, ScoringService
 from server.desk.settings import SETTINGS_FILE, DeskSettings
 from server.desk.single_model import NoLinks
 
@@ -137,6 +144,12 @@ async def open_desk(settings: DeskSettings, first_model: Path | None) -> AsyncIt
         encrypted = encrypted_of(settings, gate, audit, monitor.on_call)
         if encrypted is not None:
             handlers.append(encrypted)
+        attestations = attestations_of(
+            settings, engine, gate, audit, decide, monitor.on_call, monitor.on_decided
+        )
+        if attestations is not None:
+            handlers.append(attestations.handler)
+            stack.callback(attestations.close)
         metrics = rest = ""
         if settings.metrics_listen:
             exposed = MetricsServer(registry_of(monitor, settings.folder), settings.metrics_listen)

@@ -41,7 +41,9 @@ class AuditRow:
         borrowers: how many there are in a batch.
         model: digest of the served model.
         variant, score, degraded: of the answer; of a batch, 'degraded' alone.
-        decision, rule, policy: of `Decide`.
+        decision, rule, policy: of `Decide` and `Attest`.
+        claim: of `Attest`: 'pool 7', the contract that pays and the claim's number there.
+        attestation: EIP-712 digest of what was signed, in hex.
         refused_before: calls like it since the last row, that have no rows of their own.
     """
 
@@ -59,6 +61,8 @@ class AuditRow:
     decision: str = ""
     rule: str = ""
     policy: str = ""
+    claim: str = ""
+    attestation: str = ""
     refused_before: int = 0
 
 
@@ -108,7 +112,7 @@ class AuditLog:
 
 _WRITTEN_IF_ANY = (
     *("caller", "borrowers", "model", "variant", "role"),
-    *("decision", "rule", "policy", "refused_before"),
+    *("decision", "rule", "policy", "claim", "attestation", "refused_before"),
 )
 
 

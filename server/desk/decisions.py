@@ -26,6 +26,7 @@ class Decision:
         terms: limit_minor, annual_rate, tenor_days and so on, as decimal texts.
         reasons: for the borrower, the heaviest first.
         notes: for the lending system.
+        band: the grade's place, 1 the safest; 0 where there was no grade.
     """
 
     decision: str
@@ -35,6 +36,7 @@ class Decision:
     terms: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[GivenReason, ...] = ()
     notes: tuple[str, ...] = ()
+    band: int = 0
 
 
 class DecisionMaker(Protocol):

@@ -166,12 +166,21 @@ folder = "audit"
 
 # [encrypted]
 # folder = "encrypted"            # models for encrypted scoring, NAME.json
+
+# [attestations]                    # signs approvals for the contracts; docs/desk.md has all keys
+# keystore = "attestations/key.json"
+# password_file = "attestations/password"
+# deployment = "attestations/deployment.json"
+# bank = "0x..."                  # the bank's account on chain, which authorised the key
+# accounts = "attestations/accounts.csv"
+# pool_products = ["receivable-advance"]
 {partners}"""
 
 _ACCESS = """\
 # Who may call the desk. A change holds at once: no restart is needed to admit or to revoke.
 # 'certificate' is a name in a certificate that tls/callers-ca.pem vouches for, or "sha256:" and
-# the fingerprint of one certificate. Roles: score, explain, decide, admin, alerts, encrypted.
+# the fingerprint of one certificate. Roles: score, explain, decide, attest, admin, alerts,
+# encrypted.
 [callers.{name}]
 certificate = "{name}"
 roles = {roles}

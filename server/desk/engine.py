@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.errors import InputError, VeilscoreError
+from federation.identifiers import IdentifierRule
 from federation.scoring.rows import FieldErrors, GivenColumn, Row
 from server.desk.answers import (
     Absence,
@@ -73,6 +74,7 @@ class Explanation:
         label_party: the name of the desk's own party.
         reasons: over all parties, the heaviest first.
         without_reasons: parties whose points count but that give no reasons.
+        identifier_rule: by which the id was normalised.
     """
 
     answer: ScoreAnswer
@@ -80,6 +82,7 @@ class Explanation:
     label_party: str
     reasons: tuple[GivenReason, ...]
     without_reasons: tuple[str, ...]
+    identifier_rule: IdentifierRule
 
 
 def _nothing(*_: object) -> None:
@@ -179,7 +182,8 @@ class ScoringEngine:
         # Partners are asked twice: for points, then for reasons with what time is left.
         answer, row, prepared, borrower = await self._answer(query, seconds, 0.6)
         most = min(most, MOST_REASONS)
-        label_party = prepared.loaded.served.label_party
+        served = prepared.loaded.served
+        label_party = served.label_party
         scorer = prepared.scorers[answer.variant.name]
         reasons = [
             GivenReason(label_party, label, lost) for label, lost in scorer.reasons(row, most)
@@ -196,7 +200,14 @@ class ScoringEngine:
                 else:
                     reasons += said[:most]
         reasons.sort(key=lambda one: (-one.points, one.party, one.label))
-        return Explanation(answer, borrower, label_party, tuple(reasons[:most]), tuple(without))
+        return Explanation(
+            answer,
+            borrower,
+            label_party,
+            tuple(reasons[:most]),
+            tuple(without),
+            served.identifier_rule,
+        )
 
     async def score_batch(self, query: BatchQuery, seconds: float | None) -> BatchAnswer:
         """Score many borrowers under the champion, or the model asked for; raises as `score`."""

@@ -1,4 +1,6 @@
-"""What a desk offers where its settings ask for it: a policy, the gateway, encrypted scoring."""
+"""What a desk offers where its settings ask for it: a policy, the gateway, encrypted scoring,
+attestations.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +84,47 @@ def encrypted_of(
         models, gate_check(gate), EncryptedLimits(**limits), audit.enter, told
     )
     return Handler(SERVICE, handler)
+
+
+@dataclass(frozen=True)
+class Attestations:
+    """The service that signs for the chain; `close` when the server has ended."""
+
+    handler: Handler
+    close: Callable[[], None]
+
+
+def attestations_of(
+    settings: DeskSettings,
+    engine: ScoringEngine,
+    gate: Gate,
+    audit: AuditLog,
+    decide: DecisionMaker | None,
+    on_call: OnCall,
+    on_decided: Callable[[str, str], None],
+) -> Attestations | None:
+    """The service of '[attestations]', or None where the table is empty.
+
+    Raises:
+        InputError: a setting or file is wrong, there is no policy, or the extra 'chain' is missing.
+    """
+    values = settings.others.get("attestations", {})
+    if not values:
+        return None
+    where = f"{settings.folder / SETTINGS_FILE}: [attestations]"
+    if decide is None:
+        raise InputError(f"{where} needs a lending policy, whose decisions it signs: [policy] file")
+    try:
+        from server.desk.attestations.attester import Attester
+        from server.desk.attestations.service import SERVICE, AttestationService
+        from server.desk.attestations.settings import attestation_settings
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{where} needs '{error.name}'; pip install 'veilscore[chain]' brings it"
+        ) from error
+    attester = Attester(attestation_settings(values, settings.folder / SETTINGS_FILE))
+    service = AttestationService(attester, engine, gate, audit, decide, on_call, on_decided)
+    return Attestations(Handler(SERVICE, service.handler()), service.close)
 
 
 class Gateway:

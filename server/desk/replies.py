@@ -90,8 +90,8 @@ def explain_reply(
     ).SerializeToString()
 
 
-def decide_reply(score: ScoreReply, decision: Decision, label_party: str) -> bytes:
-    """A `DecideReply`, serialised."""
+def decide_reply(score: ScoreReply, decision: Decision, label_party: str) -> DecideReply:
+    """A `DecideReply`, to send or to stand in another reply."""
     return DecideReply(
         score=score,
         decision=decision.decision,
@@ -101,7 +101,7 @@ def decide_reply(score: ScoreReply, decision: Decision, label_party: str) -> byt
         terms=dict(decision.terms),
         reasons=_reasons(decision.reasons, label_party),
         notes=decision.notes,
-    ).SerializeToString()
+    )
 
 
 def model_info(loaded: LoadedModel) -> bytes:

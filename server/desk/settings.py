@@ -23,7 +23,7 @@ _DESK_KEYS = (
     *("listen", "rest_listen", "metrics_listen", "deadline_ms", "batch_deadline_ms"),
     *("label_party_vault", "connections", "drain_seconds"),
 )
-_OTHERS = ("registry", "policy", "encrypted", "audit", "alerts", "monitoring")
+_OTHERS = ("registry", "policy", "encrypted", "audit", "alerts", "monitoring", "attestations")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 

@@ -13,9 +13,14 @@ import pytest
 
 from clients.manifest import read_manifest
 from clients.sources import PartyTable, load_table
+from tests.contracts.feature_log import Log, account, days_before, due_on
 
-KINDS = ("csv", "parquet", "dataset", "sqlite", "postgresql")
+KINDS = ("csv", "parquet", "dataset", "sqlite", "postgresql", "receivables")
 VARIABLE = "BANK_DATABASE_URL"
+RECEIVABLES = (
+    'kind = "receivables"\nurl = "sqlite:///index.db"\nas_of = 2026-01-01\n'
+    'borrowers = "accounts.csv"\nborrower_column = "id"'
+)
 DATABASE = f'kind = "sql"\nurl_env = "{VARIABLE}"\ntable = "borrowers"'
 
 
@@ -32,6 +37,9 @@ def write_source(kind: str, table: pa.Table, folder: Path, request: pytest.Fixtu
         for part, start in enumerate(range(0, max(table.num_rows, 1), 2)):
             pq.write_table(table.slice(start, 2), folder / "borrowers" / f"part-{part:05}.parquet")
         return 'path = "borrowers"'
+    if kind == "receivables":
+        write_receivables(folder, table)
+        return RECEIVABLES
     set_variable = request.getfixturevalue("monkeypatch").setenv
     if kind == "sqlite":
         write_sqlite(folder / "bank.db", table)
@@ -41,6 +49,18 @@ def write_source(kind: str, table: pa.Table, folder: Path, request: pytest.Fixtu
         server.write("borrowers", table)
         set_variable(VARIABLE, server.url)
     return DATABASE
+
+
+def write_receivables(folder: Path, table: pa.Table) -> None:
+    """An index in which every row's account has a claim, and the rows beside their accounts."""
+    log = Log()
+    names = [f"firm-{row}" for row in range(table.num_rows)]
+    for name in names:
+        log.confirm("core", name, 100, days_before(9), due_on(-9))
+    accounts = pa.array([account(name) for name in names], pa.string())
+    pa.csv.write_csv(table.append_column("account", accounts), folder / "accounts.csv")
+    (folder / "index.db").unlink(missing_ok=True)
+    log.index(folder / "index.db")
 
 
 def write_sqlite(path: Path, table: pa.Table, name: str = "borrowers") -> None:

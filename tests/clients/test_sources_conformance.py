@@ -102,6 +102,7 @@ ROWS = {
     "dataset": "file part-{part:05}.parquet, row {place}",
     "sqlite": "row {row}",
     "postgresql": "row {row}",
+    "receivables": "row {row} (line {line})",
 }
 PLACES = {
     "csv": "borrowers.csv",
@@ -109,6 +110,7 @@ PLACES = {
     "dataset": "borrowers",
     "sqlite": "manifest.toml, table 'borrowers'",
     "postgresql": "manifest.toml, table 'borrowers'",
+    "receivables": "manifest.toml, receivables",
 }
 
 

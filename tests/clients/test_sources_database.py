@@ -177,7 +177,7 @@ def test_sqlite_is_opened_for_reading_only(tmp_path: Path) -> None:
     source = source_of(folder, SQLITE + 'table = "borrowers"')
     assert isinstance(source, DatabaseSource)
     table = database_table.DatabaseTable(source)
-    with table._connection() as (connection, _), pytest.raises(sqlite3.OperationalError):
+    with table.connection() as (connection, _), pytest.raises(sqlite3.OperationalError):
         connection.connection.cursor().execute("delete from borrowers")
 
 

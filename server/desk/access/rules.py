@@ -33,6 +33,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     ALERTS = "alerts"
     ENCRYPTED = "encrypted"
+    ATTEST = "attest"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from starlette.exceptions import HTTPException
 
 from federation.errors import InputError
-from federation.proto.scoring_pb2 import DecideReply, ExplainReply, ModelInfoReply, ScoreBatchReply
+from federation.proto.scoring_pb2 import ExplainReply, ModelInfoReply, ScoreBatchReply
 from federation.schema import FeatureKind
 from federation.scoring.rows import FieldErrors, GivenColumn
 from server.desk.access.rules import Role
@@ -170,8 +170,7 @@ class _Gateway:
         call.row.policy = decision.policy_digest
         self._on_decided(body.product, decision.decision)
         score = self._replies.message(explained.answer, call.row.request)
-        message = decide_reply(score, decision, explained.label_party)
-        return _content(DecideReply.FromString(message))
+        return _content(decide_reply(score, decision, explained.label_party))
 
     async def _batch(self, call: Call) -> Mapping[str, Any]:
         body = await self._calls.body(call.request, BatchBody)

@@ -133,6 +133,7 @@ def decision_of(paired: PairedDecision) -> Decision:
         terms={name: _text(value) for name, value in made.terms.items()},
         reasons=made.reasons,
         notes=tuple(notes),
+        band=made.band,
     )
 
 

@@ -101,6 +101,7 @@ class LendingDecision:
         policy: name and version; `digest`, of the policy's files.
         product: asked for.
         grade: of the borrower; empty where a hard rule declined before grading.
+        band: the grade's place among the policy's, 1 the safest; 0 where there is none.
         fired: ids of all rules that had a say, in order.
         terms: limit_minor, annual_rate, tenor_days or tenor_months, and the product's own; empty
             for a decline. Amounts are int, rates and shares Decimal.
@@ -116,6 +117,7 @@ class LendingDecision:
     digest: str
     product: str
     grade: str = ""
+    band: int = 0
     fired: tuple[str, ...] = ()
     terms: Mapping[str, int | Decimal] = field(default_factory=dict)
     reasons: tuple[GivenReason, ...] = ()

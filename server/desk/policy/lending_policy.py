@@ -135,6 +135,10 @@ class LendingPolicy:
         return [grade.up_to for grade in self.grades]
 
     @cached_property
+    def _bands(self) -> dict[str, int]:
+        return {grade.name: place for place, grade in enumerate(self.grades, start=1)}
+
+    @cached_property
     def _rules_of(self) -> dict[str, list[HardRule | Concentration]]:
         return {
             name: [rule for rule in self.rules if name in rule.products] for name in self.products
@@ -170,6 +174,7 @@ class LendingPolicy:
                 digest=self.digest,
                 product=product.name,
                 grade=assessed.grade,
+                band=self._bands.get(assessed.grade, 0),
                 fired=tuple(rule.id for rule in assessed.fired),
                 terms=terms,
                 reasons=decision_reasons(assessed, application, product),

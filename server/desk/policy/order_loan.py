@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from server.desk.policy.facts import Facts, FactType, Unit
 from server.desk.policy.kinds import Bound, Exposure, GradeTerms, Inputs, TenorUnit
-from server.desk.policy.rounding import floor_minor
+from server.desk.policy.rounding import floor_minor, floor_share
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,15 @@ class OrderLoan:
     def terms(
         self, limit: int, rate: Decimal, tenor: int, facts: Facts
     ) -> dict[str, int | Decimal]:
-        """Interest that is due with the loan, down to a minor unit."""
-        return {"interest_minor": floor_minor(limit * rate * tenor / 365)}
+        """Interest that is due with the loan, down to a minor unit; which share of the order it is.
+
+        The firm owes it whatever the buyer does, so it is with recourse (1).
+        """
+        return {
+            "advance_rate": floor_share(limit, facts.whole("order_value_minor")),
+            "interest_minor": floor_minor(limit * rate * tenor / 365),
+            "recourse": 1,
+        }
 
     def words(self) -> list[str]:
         """What the settings say."""

@@ -24,7 +24,13 @@ from typing import ClassVar
 from server.desk.policy.decision import RuleText
 from server.desk.policy.facts import Facts, FactType, Unit
 from server.desk.policy.kinds import Bound, Exposure, Grade, GradeTerms, Inputs, TenorUnit
-from server.desk.policy.rounding import ONE, ceiling_minor, floor_minor, percent
+from server.desk.policy.rounding import (
+    ONE,
+    ceiling_minor,
+    floor_minor,
+    floor_share,
+    percent,
+)
 
 _HALF = Decimal("0.5")
 
@@ -96,14 +102,15 @@ class ReceivableAdvance:
     def terms(
         self, limit: int, rate: Decimal, tenor: int, facts: Facts
     ) -> dict[str, int | Decimal]:
-        """Advance rate, discount and payout; the payout is rounded up."""
+        """Advance rate (rounded down), discount, payout (rounded up), whether with recourse (1)."""
         payout = min(limit, ceiling_minor(limit / (ONE + rate * tenor / 365)))
         invoice = facts.whole("invoice_minor")
         return {
-            "advance_rate": (Decimal(limit) / invoice).quantize(Decimal("0.0001"), ROUND_HALF_EVEN),
+            "advance_rate": floor_share(limit, invoice),
             "discount_minor": limit - payout,
             "payout_minor": payout,
             "held_back_minor": invoice - limit,
+            "recourse": int(self.recourse),
         }
 
     def words(self) -> list[str]:

@@ -4,6 +4,7 @@
 |---|---|---|
 | limits, advances, financed amounts | int, minor units | down, to the product's step |
 | residual values, discounts, rents | int, minor units | down: no rounding lifts the price |
+| shares of a claim that are advanced | Decimal | down, to 0.0001 |
 | exposures at default, expected losses, capital, costs | int, minor units | up |
 | income | int, minor units | down |
 | annual rates offered | Decimal | up, to the policy's step |
@@ -48,6 +49,11 @@ def floor_minor(amount: Decimal) -> int:
 def ceiling_minor(amount: Decimal) -> int:
     """Whole minor units, up."""
     return int(amount.to_integral_value(ROUND_CEILING))
+
+
+def floor_share(part: int, whole: int) -> Decimal:
+    """Which share of a whole from 1 up a part is, down to 0.0001, a basis point."""
+    return Decimal(part * 10_000 // whole).scaleb(-4)
 
 
 def down_to_step(minor: int, step: int) -> int:

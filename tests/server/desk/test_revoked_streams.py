@@ -120,7 +120,7 @@ def _remember(desk: RunningDesk, begun: list[asyncio.Task[Any]]) -> None:
 
     def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
         task = asyncio.Task(coroutine, loop=loop, **more)
-        if "ScoringService" in getattr(coroutine, "__qualname__", ""):
+        if getattr(coroutine, "__qualname__", "").startswith(("ScoringService.", "Calls.")):
             begun.append(task)
         return task
 
