@@ -8,6 +8,7 @@ from typing import Literal
 from clients.desk_answers import Decision, decision_of
 from clients.desk_refusals import DeskUnavailable, FieldsRefused
 from contracts.errors import ContractsError
+from contracts.gateway.signed_message import SignedMessage
 from contracts.gateway.solidity_values import checked_address, checked_digest, checked_uint, moment
 from contracts.gateway.structs import Attestation
 from contracts.gateway.typed_data import TypedData, signer_of
@@ -50,6 +51,13 @@ class Attested:
     signer: Address | None = None
     chain_id: int = 0
     contract: Address | None = None
+
+    def message(self) -> SignedMessage | None:
+        """The attestation as its file has it, which `veilscore chain finance` takes."""
+        if self.attestation is None or self.contract is None:
+            return None
+        data = TypedData(self.attestation, self.chain_id, self.contract)
+        return SignedMessage(data, self.signature)
 
 
 def attest_request(decide: DecideRequest, claim: FinancingClaim) -> pb.AttestRequest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 import contracts.documents.cli
+import contracts.features.cli
+import contracts.fraud.cli
 import contracts.gateway.cli
 import contracts.index.cli
 
@@ -30,3 +32,5 @@ def add_commands(app: typer.Typer) -> None:
 contracts.gateway.cli.add_commands(chain_app)
 contracts.documents.cli.add_commands(chain_app)
 contracts.index.cli.add_commands(chain_app)
+contracts.fraud.cli.add_commands(chain_app)
+contracts.features.cli.add_commands(chain_app)

@@ -1,7 +1,7 @@
 """Units of the room, as types: what is an amount can't be passed where an identifier belongs.
 
-Amounts are whole minor units of a deposit token (cents, fen), never floats. Times on chain are whole
-seconds since 1970 in UTC.
+Amounts are whole minor units of a deposit token (cents, fen), never floats. Times on chain are
+whole seconds since 1970 in UTC.
 """
 
 from __future__ import annotations

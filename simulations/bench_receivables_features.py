@@ -29,7 +29,8 @@ def bench_receivables_features(
     import sqlalchemy as sa
     from threadpoolctl import threadpool_limits
 
-    from contracts.features import cut_of, features_of
+    from contracts.features import cut_of
+    from contracts.features.computing import features_of
     from contracts.features.reading import read_facts
     from simulations.supply_chain import SupplyChainPlan, draw_supply_chain
     from simulations.supply_chain_index import write_index

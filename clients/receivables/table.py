@@ -20,7 +20,8 @@ from clients.source_settings import ReceivablesSource, SourceKind, UnknownAccoun
 from clients.tables.csv_table import CsvTable
 from clients.tables.database_table import DatabaseTable
 from clients.tables.parquet_table import ParquetTable
-from contracts.features import NAMES, FeatureError, cut_of, features_of
+from contracts.features import NAMES, FeatureError, cut_of
+from contracts.features.computing import features_of
 from contracts.features.reading import known_accounts, read_facts, read_head
 from contracts.units import Address
 from federation.errors import InputError

@@ -1,5 +1,6 @@
 """What the chain's history says of a supplier as of a date: features for the default model.
 
+    from contracts.features.computing import features_of  # needs numpy
     from contracts.features.reading import read_facts  # needs SQLAlchemy
 
     with engine.connect() as connection:
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 
-from contracts.features.computing import SupplierFeatures, features_of
 from contracts.features.definitions import (
     DEFINITIONS,
     NAMES,
@@ -23,19 +23,15 @@ from contracts.features.definitions import (
     markdown_table,
 )
 from contracts.features.errors import FeatureError
-from contracts.features.facts import Facts
 from contracts.units import UnixSeconds
 
 __all__ = [
     "DEFINITIONS",
     "NAMES",
-    "Facts",
     "FeatureDefinition",
     "FeatureError",
-    "SupplierFeatures",
     "cut_of",
     "definition_of",
-    "features_of",
     "markdown_table",
 ]
 

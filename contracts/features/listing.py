@@ -12,7 +12,8 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from eth_utils.address import is_address, to_checksum_address
 
-from contracts.features import SupplierFeatures, cut_of, features_of
+from contracts.features import cut_of
+from contracts.features.computing import SupplierFeatures, features_of
 from contracts.features.errors import FeatureError
 from contracts.features.reading import read_facts
 from contracts.units import Address

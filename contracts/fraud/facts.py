@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.index.movements import MovementKind
 from contracts.index.snapshot import TokenWords
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):  # made by the million, and made faster than a frozen dataclass
     """A row of `movements`, with data of the invoice that its claim descends from.
 
     Attributes:

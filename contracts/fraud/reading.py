@@ -115,7 +115,7 @@ def _batch(
         .order_by(m.block_number, m.log_index, m.leg)
         .limit(_BATCH)
     )  # fmt: skip
-    return [_fact(row, words) for row in connection.execute(query)]
+    return [_fact(row, words) for row in connection.execute(query).all()]
 
 
 def _fact(row: Sequence[Any], words: Mapping[str, TokenWords]) -> Fact:

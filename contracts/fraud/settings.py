@@ -83,7 +83,12 @@ class FraudSettings:
                 raise FraudSettingsInvalid(f"'{name}' must be a number, 1 to 1,000")
 
     def group(self, account: str) -> str:
-        """The group of an account; one that is in no group is its own, in lower case."""
+        """The group of an account; one that is in no group is its own.
+
+        Accounts come with EIP-55 checksums, so that one is always spelt the same way.
+        """
+        if not self.groups:
+            return account
         lower = account.lower()
         return self.groups.get(lower, lower)
 

@@ -61,7 +61,7 @@ class Velocity:
 
     Not only against its mean day: who confirms all invoices of a month on its last day does so
     every month, so a day must also be busier than any before. Accounts of one group count as one
-    firm, which is told once a day. Of a firm that is new, it says little.
+    firm, which is told once a day; one that is new here, once.
     """
 
     kinds = frozenset({MovementKind.CONFIRMED, MovementKind.FINANCED})
@@ -85,14 +85,14 @@ class Velocity:
             return
         past_days = min(YEAR_DAYS, (fact.at - pace.first) / DAY) - 1
         mean = (pace.total - today) / past_days if past_days >= 1 else 0.0
+        is_new = past_days < _NEW_DAYS
         if (
             today < settings.velocity_times * mean
             or today < settings.velocity_record * pace.busiest(fact.at)
-            or (pace.told is not None and fact.at - pace.told < DAY)
+            or (pace.told is not None and (is_new or fact.at - pace.told < DAY))
         ):
             return
         pace.told = fact.at
-        is_new = past_days < _NEW_DAYS
         is_claim = fact.kind is MovementKind.CONFIRMED
         against = (
             "by a firm that is new here"

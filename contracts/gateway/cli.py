@@ -110,7 +110,7 @@ class Kind(StrEnum):
 
     DEBTOR = "debtor"
     BANK = "bank"
-    TOKEN = "token"  # nosec B105  (a kind of admission, no secret)
+    TOKEN = "token"  # nosec B105
 
 
 def admit(

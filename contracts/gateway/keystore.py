@@ -151,13 +151,16 @@ def _read_private(path: Path, most: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise KeystoreError(f"{path}: {error.strerror}.") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise KeystoreError(f"{path}: not a file.")
         if status.st_mode & 0o077:
             raise KeystoreError(f"{path}: others can read it; run `chmod 600 {path}`.")
-        content = file.read(most + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > most:
         raise KeystoreError(f"{path}: more than {most:,} bytes.")
     return content

@@ -37,7 +37,14 @@ CREATE TABLE IF NOT EXISTS attempts (
   PRIMARY KEY (chain, sender, nonce, number)
 ) STRICT;
 """
-_COLUMNS = "reference, call_digest, name, contract, nonce, state, tx_hash, block_number, block_hash"
+_FIND = """
+SELECT reference, call_digest, name, contract, nonce, state, tx_hash, block_number, block_hash
+FROM submissions WHERE chain = ? AND sender = ? AND reference = ?
+"""
+_FROM_NONCE = """
+SELECT reference, call_digest, name, contract, nonce, state, tx_hash, block_number, block_hash
+FROM submissions WHERE chain = ? AND sender = ? AND nonce >= ? ORDER BY nonce
+"""
 
 
 class State(StrEnum):
@@ -209,16 +216,14 @@ class Journal:
         """Submissions with this nonce or a later one, in order."""
         with self._connection() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM submissions WHERE chain = ? AND sender = ? AND "  # nosec B608
-                "nonce >= ? ORDER BY nonce",
+                _FROM_NONCE,
                 (self._chain, self._sender, nonce),
             ).fetchall()
         return [_submission(row) for row in rows]
 
     def _find(self, connection: sqlite3.Connection, reference: str) -> Submission | None:
         row = connection.execute(
-            f"SELECT {_COLUMNS} FROM submissions WHERE chain = ? AND sender = ? AND "  # nosec B608
-            "reference = ?",
+            _FIND,
             (self._chain, self._sender, reference),
         ).fetchone()
         return None if row is None else _submission(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from eth_account import Account
@@ -11,6 +12,7 @@ from eth_account import Account
 from clients.desk_attestations import Attested, FinancingClaim, attest_request, attested
 from clients.desk_refusals import DeskUnavailable, FieldsRefused
 from contracts.gateway.keystore import Signer
+from contracts.gateway.signed_message import SignedMessage, read_signed
 from contracts.gateway.solidity_values import moment
 from contracts.gateway.structs import Attestation
 from contracts.gateway.typed_data import TypedData
@@ -80,12 +82,22 @@ def test_an_attestation_is_read_as_it_was_signed() -> None:
     assert read(reply(), replace(CLAIM, account=Address(SUPPLIER.lower()))).signer == got.signer
 
 
+def test_an_attestation_goes_into_a_file_and_back(tmp_path: Path) -> None:
+    """The one that `veilscore chain finance` takes."""
+    message = read(reply()).message()
+    assert message is not None
+    path = tmp_path / "attestation.json"
+    path.write_text(message.to_json())
+    assert read_signed(path, Attestation) == SignedMessage(DATA, SIGNER.sign_typed(DATA))
+
+
 def test_a_withheld_one_says_why() -> None:
     """The decision is there all the same."""
     given = AttestReply(decision=DecideReply(decision="decline"), withheld="the decision is so")
     got = read(given)
     assert (got.attestation, got.signature, got.withheld) == (None, b"", "the decision is so")
     assert got.decision.decision == "decline"
+    assert got.message() is None
 
 
 @pytest.mark.parametrize(

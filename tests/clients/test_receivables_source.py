@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from clients.manifest import read_manifest
 from clients.sources import PartyTable, load_table
-from contracts.features import NAMES, features_of
+from contracts.features import NAMES
+from contracts.features.computing import features_of
 from contracts.index import schema
 from federation.errors import InputError
 from tests.clients.postgres_server import PostgresServer

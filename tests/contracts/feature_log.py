@@ -9,7 +9,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from eth_utils.address import to_checksum_address
 
-from contracts.features import Facts, SupplierFeatures, cut_of, features_of
+from contracts.features import cut_of
+from contracts.features.computing import SupplierFeatures, features_of
+from contracts.features.facts import Facts
 from contracts.features.reading import read_facts
 from contracts.index.decoding import Event
 from contracts.units import Address

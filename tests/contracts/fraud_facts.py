@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.fraud import FraudAlert, FraudDetector, FraudSettings
+from contracts.fraud import FraudAlert, FraudSettings
+from contracts.fraud.detector import FraudDetector
 from contracts.fraud.facts import Fact
 from contracts.index.movements import MovementKind
 from contracts.index.snapshot import TokenWords

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,14 +37,14 @@ class Node:
         url: where the node that can be tampered with answers.
         hook: called with method, parameters and a function that asks the EVM; returns the
             answer's JSON object, LOSE, or bytes to send as they are.
-        asked: methods asked for, in order.
+        running: methods that are being answered.
     """
 
     kind: str
     development: DevelopmentChain
     url: str = ""
     hook: Hook | None = None
-    asked: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
 
     @contextmanager
     def hooked(self, hook: Hook) -> Iterator[None]:
@@ -53,6 +54,10 @@ class Node:
             yield
         finally:
             self.hook = None
+            # Requests whose client has left may still be at work on the EVM.
+            until = time.monotonic() + 10
+            while self.running and time.monotonic() < until:
+                time.sleep(0.01)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Ask the EVM."""
@@ -124,11 +129,20 @@ def running_node(kind: str) -> Iterator[Node]:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = 64 * 1024  # head and body in one packet, or each answer waits 40 ms
 
             def do_POST(self) -> None:
                 """One request."""
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                node.asked.append(request["method"])
+                node.running.append(request["method"])
+                try:
+                    self.respond(request)
+                finally:
+                    node.running.remove(request["method"])
+
+            def respond(self, request: dict[str, Any]) -> None:
+                """Its answer."""
 
                 def forward() -> dict[str, Any]:
                     with lock:  # eth-tester is for one thread at a time

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.features import FeatureError, SupplierFeatures, cut_of
+from contracts.features import FeatureError, cut_of
+from contracts.features.computing import SupplierFeatures
 from simulations.supply_chain import SupplyChainPlan, draw_supply_chain
 from simulations.supply_chain_events import FIRST_BLOCK, accounts_of, chain_events, last_block
 from simulations.supply_chain_index import write_events

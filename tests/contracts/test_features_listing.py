@@ -15,8 +15,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from contracts.features import DEFINITIONS, NAMES, FeatureError, features_of, markdown_table
+from contracts.features import DEFINITIONS, NAMES, FeatureError, markdown_table
 from contracts.features.cli import add_commands
+from contracts.features.computing import features_of
 from simulations.supply_chain import SupplyChainPlan, draw_supply_chain
 from simulations.supply_chain_index import write_index
 from tests.contracts.feature_log import account, facts_of

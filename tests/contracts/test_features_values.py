@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.features import NAMES, FeatureError, SupplierFeatures, features_of
+from contracts.features import NAMES, FeatureError
+from contracts.features.computing import SupplierFeatures, features_of
 from tests.contracts.feature_log import (
     Log,
     account,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.fraud import FraudDetector, FraudKind, FraudSettings, Severity, desk_kind
+from contracts.fraud import FraudKind, FraudSettings, Severity, desk_kind
+from contracts.fraud.detector import FraudDetector
 from contracts.fraud.errors import FactsOutOfOrder
 from contracts.index.movements import MovementKind
 from federation.proto import alerts_pb2

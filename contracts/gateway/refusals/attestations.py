@@ -12,6 +12,7 @@ __all__ = [
     "AttestationExpired",
     "AttestationNotYetValid",
     "AttestationSignatureInvalid",
+    "BandOutOfRange",
     "CapOutOfRange",
     "LifetimeTooLong",
     "NonceUsed",
@@ -40,6 +41,13 @@ class AttestationNotYetValid(ContractRefusal, solidity="AttestationNotYetValid(u
         "The attestation is dated {issued_at}, later than the chain's clock; check the clock "
         "of its signer."
     )
+
+
+class BandOutOfRange(ContractRefusal, solidity="BandOutOfRange(uint8 scoreBand)"):
+    """The score band is none."""
+
+    score_band: int
+    sentence = "The score band is {score_band}; bands are from 1 (best) to 255."
 
 
 class CapOutOfRange(ContractRefusal, solidity="CapOutOfRange(uint16 advanceCapBps)"):

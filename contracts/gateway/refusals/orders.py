@@ -19,6 +19,7 @@ __all__ = [
     "OverDrawable",
     "ShareOutOfRange",
     "TooEarly",
+    "ValueTooLarge",
     "WrongStatus",
 ]
 
@@ -80,6 +81,14 @@ class DeliveryOverValue(
     delivered_value: TokenMinor
     value: TokenMinor
     sentence = "{delivered_value} delivered is more than the order's value of {value}."
+
+
+class ValueTooLarge(ContractRefusal, solidity="ValueTooLarge(uint96 value, uint96 most)"):
+    """An order is of more than the contract takes."""
+
+    value: TokenMinor
+    most: TokenMinor
+    sentence = "An order of {value} is more than the {most} that the contract takes."
 
 
 class FacilityOverCap(ContractRefusal, solidity="FacilityOverCap(uint256 facility, uint256 cap)"):

@@ -13,6 +13,7 @@ __all__ = [
     "DebtorNotAdmitted",
     "DifferentRoots",
     "DisputeWindowClosed",
+    "FaceTooLarge",
     "NotCancellable",
     "NotDebtor",
     "NotDisputed",
@@ -26,6 +27,7 @@ __all__ = [
     "PartsDoNotSum",
     "PartsMismatch",
     "PayerIsHolder",
+    "PoolHoldsLeaves",
     "RevisionStale",
     "TokenNotAdmitted",
     "TokenTookFee",
@@ -55,6 +57,24 @@ class OnlyPoolTakes(ContractRefusal, solidity="OnlyPoolTakes(address pool)"):
 
     pool: Address
     sentence = "A receivable goes to the pool {pool} only by financing it, not by a transfer."
+
+
+class PoolHoldsLeaves(ContractRefusal, solidity="PoolHoldsLeaves(address pool)"):
+    """A pool that is to be admitted holds receivables already."""
+
+    pool: Address
+    sentence = (
+        "{pool} holds receivables already, of which it would know no loan; deploy a new pool and "
+        "admit that one."
+    )
+
+
+class FaceTooLarge(ContractRefusal, solidity="FaceTooLarge(uint96 face, uint96 most)"):
+    """An invoice is of more than the registry takes."""
+
+    face: TokenMinor
+    most: TokenMinor
+    sentence = "An invoice of {face} is more than the {most} that the registry takes."
 
 
 class RevisionStale(ContractRefusal, solidity="RevisionStale(bytes32 fingerprint, uint32 current)"):

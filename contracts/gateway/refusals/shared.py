@@ -61,13 +61,13 @@ class OrderAdvanceOpen(
     ContractRefusal,
     solidity="OrderAdvanceOpen(address supplier, address debtor)",
 ):
-    """An order's advance is open between the two."""
+    """An order is live between the two, or its advance open."""
 
     supplier: Address
     debtor: Address
     sentence = (
-        "An order of {debtor} from {supplier} has an open advance; convert or repay that "
-        "order first."
+        "{supplier} has an order of {debtor} that has not ended, whose delivery must not be "
+        "financed twice; convert that order, or repay it and let it lapse, first."
     )
 
 

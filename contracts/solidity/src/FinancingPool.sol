@@ -165,6 +165,11 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
     function onPayment(uint256 id, uint96 amount, bool settled, address debtor, uint40 dueDate) external nonReentrant {
         if (msg.sender != address(registry)) revert OnlyRegistry(msg.sender);
         Record memory loan = _accrued(_loans[id], dueDate);
+        if (loan.status == LoanStatus.Settled) {
+            // Bought back while the token was moving (a token with hooks): all of it is the supplier's.
+            _payOrHold(loan.supplier, amount);
+            return;
+        }
         uint96 fee = _least(loan.feeDue, amount);
         uint96 interest = _least(loan.interestDue, amount - fee);
         uint96 principal = _least(loan.principal, amount - fee - interest);
@@ -458,7 +463,8 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
         loan.interestDue -= interest;
         loan.principal -= principal;
         if (loan.feeDue == 0 && loan.interestDue == 0 && loan.principal == 0) {
-            if (loan.recourse && loan.status != LoanStatus.Open) --_suppliers[loan.bank][loan.supplier].recourse;
+            bool defaulted = loan.status == LoanStatus.Defaulted || loan.status == LoanStatus.WrittenOff;
+            if (loan.recourse && defaulted) --_suppliers[loan.bank][loan.supplier].recourse;
             loan.status = LoanStatus.Settled;
             emit LoanSettled(id, loan.bank);
         }
@@ -473,9 +479,8 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
     function _accrued(Record memory loan, uint40 dueDate) private view returns (Record memory) {
         bool accrues = loan.status == LoanStatus.Open || loan.status == LoanStatus.Defaulted;
         if (!accrues || block.timestamp <= loan.accruedAt) return loan;
-        uint256 interest = _interest(loan.principal, loan.penaltyRateBps, block.timestamp - loan.accruedAt);
-        // Capped rather than refused: a payment must not fail, whatever has piled up.
-        loan.interestDue = uint96(Math.min(loan.interestDue + interest, type(uint96).max));
+        // Can't overflow: 2**63 (the largest claim) at 100 % until 2**40 seconds is below 2**79.
+        loan.interestDue += _interest(loan.principal, loan.penaltyRateBps, block.timestamp - loan.accruedAt);
         loan.accruedAt = uint40(block.timestamp);
         if (loan.lateFeeBps != 0 && block.timestamp > _graceEnds(dueDate, loan.graceDays)) {
             loan.feeDue += uint96(Math.mulDiv(loan.principal, loan.lateFeeBps, BASIS, Math.Rounding.Ceil));

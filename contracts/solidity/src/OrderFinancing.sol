@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IFinancingPool} from "./interfaces/IFinancingPool.sol";
 import {IOrderFinancing} from "./interfaces/IOrderFinancing.sol";
 import {IReceivableRegistry} from "./interfaces/IReceivableRegistry.sol";
@@ -19,6 +20,8 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
     bytes32 private constant DELIVERY_TYPEHASH =
         keccak256("Delivery(uint256 order,uint96 deliveredValue,bytes32 documentHash,uint40 deadline)");
     uint256 private constant BASIS = 10_000;
+    /// @notice Most that an order may be of, as of an invoice (ReceivableRegistry.MAX_FACE).
+    uint96 public constant MAX_VALUE = uint96(uint64(type(int64).max));
     /// @dev Above every receivable's id, so that an attestation for one is never one for the other.
     uint256 private constant FIRST_ID = 1 << 128;
 
@@ -31,6 +34,8 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
     mapping(bytes32 fingerprint => uint256) private _byFingerprint;
     /// @inheritdoc IOrderFinancing
     mapping(address supplier => mapping(address buyer => uint96)) public openAdvances;
+    /// @inheritdoc IOrderFinancing
+    mapping(address supplier => mapping(address buyer => uint256)) public liveOrders;
 
     constructor(address registry_, address pool_, address attestations_) EIP712("veilscore OrderFinancing", "1") {
         registry = IReceivableRegistry(registry_);
@@ -45,11 +50,13 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
         id = FIRST_ID + ++_count;
         if (msg.sender != order.supplier) revert NotTheSupplier(id, msg.sender);
         if (order.value == 0 || order.fingerprint == 0) revert ZeroAmount();
+        if (order.value > MAX_VALUE) revert ValueTooLarge(order.value, MAX_VALUE);
         if (order.upfrontBps > BASIS) revert ShareOutOfRange(order.upfrontBps);
         if (order.deliverBy <= block.timestamp) revert DeliveryDatePassed(order.deliverBy);
         if (!registry.isDebtor(order.buyer)) revert BuyerNotAdmitted(order.buyer);
         _checkSignature(order.buyer, order.deadline, keccak256(abi.encode(ORDER_TYPEHASH, order)), buyerSignature);
         _byFingerprint[order.fingerprint] = id;
+        ++liveOrders[order.supplier][order.buyer];
         Order storage entry = _orders[id];
         entry.supplier = order.supplier;
         entry.deliverBy = order.deliverBy;
@@ -75,13 +82,14 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
         if (block.timestamp >= order.deliverBy) revert DeliveryDatePassed(order.deliverBy);
         if (facility == 0) revert ZeroAmount();
         if (attestation.subject != order.supplier || attestation.claim != id) revert AttestationMismatch();
-        uint256 cap = uint256(order.value) * attestation.advanceCapBps / BASIS;
+        IFinancingPool.Terms memory terms = pool.bankOf(attestation.bank).terms;
+        uint256 cap = uint256(order.value) * Math.min(attestation.advanceCapBps, terms.maxAdvanceBps) / BASIS;
         if (facility > cap) revert FacilityOverCap(facility, cap);
         order.status = OrderStatus.Open;
         order.bank = attestation.bank;
         order.facility = facility;
         order.rateBps = attestation.rateBps;
-        order.graceSeconds = pool.bankOf(attestation.bank).terms.graceSeconds;
+        order.graceSeconds = terms.graceSeconds;
         emit FacilityOpened(id, attestation.bank, facility, attestation.rateBps);
         attestations.consume(attestation, signature);
     }
@@ -133,7 +141,7 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
         order.interestDue -= interest;
         order.principal -= principal;
         openAdvances[order.supplier][order.buyer] -= principal;
-        if (amount == owed && status != OrderStatus.Open) order.status = OrderStatus.Repaid;
+        if (amount == owed && status != OrderStatus.Open) _end(order, OrderStatus.Repaid);
         emit OrderPaidBack(id, principal, interest);
         uint96 released = status == OrderStatus.WrittenOff ? 0 : principal;
         pool.retireOrder(id, order.bank, order.supplier, order.buyer, msg.sender, amount, released);
@@ -162,7 +170,7 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
         uint96 retired = released + order.interestDue;
         order.principal = 0;
         order.interestDue = 0;
-        order.status = OrderStatus.Converted;
+        _end(order, OrderStatus.Converted);
         openAdvances[order.supplier][order.buyer] -= released;
         receivable = registry.confirm(confirmation, debtorSignature);
         emit OrderConverted(id, receivable, retired);
@@ -201,7 +209,7 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
         }
         if (msg.sender != order.supplier && msg.sender != order.bank) revert NotTheSupplier(id, msg.sender);
         if (order.principal != 0 || order.interestDue != 0) revert AdvanceOpen(id, order.principal);
-        order.status = OrderStatus.Lapsed;
+        _end(order, OrderStatus.Lapsed);
         emit OrderLapsed(id);
     }
 
@@ -230,6 +238,11 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
         return uint96(ceiling - order.drawn);
     }
 
+    function _end(Order storage order, OrderStatus status) private {
+        order.status = status;
+        --liveOrders[order.supplier][order.buyer];
+    }
+
     function _accrue(Order storage order) private {
         order.interestDue += _accrued(order);
         order.accruedAt = uint40(block.timestamp);
@@ -238,6 +251,7 @@ contract OrderFinancing is IOrderFinancing, EIP712, ReentrancyGuardTransient {
     /// @dev Simple interest on the open advance since the last booking; none after a write-off.
     function _accrued(Order storage order) private view returns (uint96) {
         if (order.status == OrderStatus.WrittenOff) return 0;
+        // Can't overflow with principal: 2**63 (the largest order) at 655 % until 2**40 seconds is below 2**82.
         return pool.discountOf(order.principal, order.rateBps, block.timestamp - order.accruedAt);
     }
 

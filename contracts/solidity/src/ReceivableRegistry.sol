@@ -39,6 +39,8 @@ contract ReceivableRegistry is
     }
 
     bytes32 public constant PAUSER_ROLE = keccak256("PAUSER_ROLE");
+    /// @notice Most that an invoice may be of: what a signed 64-bit integer holds, as indexes keep it.
+    uint96 public constant MAX_FACE = uint96(uint64(type(int64).max));
     /// @notice Most children of one split, and most leaves of one merge.
     uint256 public constant MAX_PARTS = 16;
     /// @notice Most splits between an invoice and a leaf: tiers of suppliers.
@@ -91,6 +93,8 @@ contract ReceivableRegistry is
     /// @notice Admits a financing pool, for good. To stop a pool, pause it.
     function admitPool(address pool) external onlyRole(DEFAULT_ADMIN_ROLE) {
         if (pool == address(0)) revert ZeroAddress();
+        // The pool would know of no loan on them, and nobody could take what is paid.
+        if (balanceOf(pool) != 0) revert PoolHoldsLeaves(pool);
         isPool[pool] = true;
         emit PoolAdmitted(pool);
     }
@@ -238,7 +242,7 @@ contract ReceivableRegistry is
     /// @inheritdoc IReceivableRegistry
     function cancel(uint256 id) external nonReentrant {
         Leaf storage leaf = _requireHeld(id);
-        if (leaf.root != id || leaf.paid != 0) revert NotCancellable(id);
+        if (leaf.root != id) revert NotCancellable(id);
         Terms storage terms = _terms[id];
         FingerprintUse storage use = _fingerprints[terms.fingerprint];
         use.root = 0;
@@ -421,6 +425,7 @@ contract ReceivableRegistry is
 
     function _checkConfirmation(Confirmation calldata confirmation) private view {
         if (confirmation.face == 0) revert ZeroAmount();
+        if (confirmation.face > MAX_FACE) revert FaceTooLarge(confirmation.face, MAX_FACE);
         if (confirmation.fingerprint == 0) revert ZeroAmount();
         if (!isDebtor[confirmation.debtor]) revert DebtorNotAdmitted(confirmation.debtor);
         TokenRule memory rule = tokenRule[confirmation.token];
@@ -432,9 +437,9 @@ contract ReceivableRegistry is
             if (msg.sender != orders_) revert OnlyOrders(confirmation.order);
         } else if (
             orders_ != address(0)
-                && IOrderFinancing(orders_).openAdvances(confirmation.supplier, confirmation.debtor) != 0
+                && IOrderFinancing(orders_).liveOrders(confirmation.supplier, confirmation.debtor) != 0
         ) {
-            // Else one delivery could be financed twice: as an order and as an invoice.
+            // Else one delivery could be financed twice: as an order, drawn before or after, and as an invoice.
             revert OrderAdvanceOpen(confirmation.supplier, confirmation.debtor);
         }
     }

@@ -66,6 +66,7 @@ contract ScoreAttestation is IScoreAttestation, EIP712 {
         uint256 lifetime = attestation.expiry - attestation.issuedAt;
         if (lifetime > MAX_LIFETIME) revert LifetimeTooLong(lifetime);
         if (attestation.advanceCapBps > BASIS) revert CapOutOfRange(attestation.advanceCapBps);
+        if (attestation.scoreBand == 0) revert BandOutOfRange(attestation.scoreBand);
         if (_used[bank].get(attestation.nonce)) revert NonceUsed(bank, attestation.nonce);
         // tryRecover refuses the other signature of the same message (high s), so none is malleable.
         (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest(attestation), signature);

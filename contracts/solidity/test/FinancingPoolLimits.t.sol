@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IFinancingPool} from "../src/interfaces/IFinancingPool.sol";
+import {IReceivableRegistry} from "../src/interfaces/IReceivableRegistry.sol";
 import {IScoreAttestation} from "../src/interfaces/IScoreAttestation.sol";
 import {Fixture} from "./base/Fixture.sol";
 
@@ -123,6 +124,7 @@ contract FinancingPoolLimitsTest is Fixture {
         pool.setTerms(IFinancingPool.Terms(10_000, 10_000, 10_000, 180 days + 1));
         vm.expectRevert(error_);
         pool.setTerms(IFinancingPool.Terms(10_000, 10_000, 10_000, 180 days - 1));
+        pool.setTerms(IFinancingPool.Terms(10_000, 10_000, 10_000, 179 days));
         pool.setTerms(IFinancingPool.Terms(10_000, 10_000, 10_000, 180 days));
         vm.stopPrank();
         eq(pool.MAX_GRACE(), 180 days, "longest grace");
@@ -230,20 +232,59 @@ contract FinancingPoolLimitsTest is Fixture {
         financed(second, 500);
     }
 
-    /// @notice The total of a bank's exposure can't wrap.
+    /// @notice The largest claim counts in full against a limit that has room for nothing more.
     function test_limits_do_not_wrap() public {
         vm.prank(admin);
         pool.admitBank(bank, type(uint96).max);
         financed(confirmed(10_000), 1_000);
-        uint256 id = confirmed(type(uint96).max);
+        uint96 most = registry.MAX_FACE();
+        uint256 id = confirmed(most);
         IScoreAttestation.Attestation memory a = attestation(id, address(pool));
         a.advanceCapBps = 10_000;
         a.rateBps = 0;
         bytes memory signature = signAttestation(a, SIGNER_KEY);
         vm.prank(bank);
         pool.setTerms(IFinancingPool.Terms(10_000, 0, 0, 0));
+        vm.prank(admin);
+        pool.admitBank(bank, most);
         vm.prank(supplier);
-        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
-        pool.finance(id, type(uint96).max - 999, a, signature);
+        vm.expectRevert(abi.encodeWithSelector(IFinancingPool.BankLimit.selector, bank, uint256(most) + 1_000, most));
+        pool.finance(id, most, a, signature);
+    }
+
+    /// @notice Bank, debtor and supplier are counted apart: one's exposure is not another's.
+    function test_limits_are_counted_apart() public {
+        uint256 key = 0xDEB2;
+        address other = vm.addr(key);
+        vm.prank(admin);
+        registry.admitDebtor(other, true);
+        vm.prank(bank);
+        pool.setDebtorLimit(other, 1e14);
+        _lend(debtor, DEBTOR_KEY, secondSupplier, 200);
+        _lend(other, key, supplier, 300);
+        _lend(debtor, DEBTOR_KEY, supplier, 500);
+        eq(pool.bankOf(bank).exposure, 1_000, "bank");
+        eq(pool.debtorLine(bank, debtor).exposure, 700, "debtor");
+        eq(pool.debtorLine(bank, other).exposure, 300, "other debtor");
+        eq(pool.supplierLine(bank, supplier).exposure, 800, "supplier");
+        eq(pool.supplierLine(bank, secondSupplier).exposure, 200, "other supplier");
+        paid(1, 1_000);
+        paid(3, 100);
+        eq(pool.bankOf(bank).exposure, 700, "bank after");
+        eq(pool.debtorLine(bank, debtor).exposure, 400, "debtor after");
+        eq(pool.debtorLine(bank, other).exposure, 300, "other debtor after");
+        eq(pool.supplierLine(bank, supplier).exposure, 700, "supplier after");
+        eq(pool.supplierLine(bank, secondSupplier).exposure, 0, "other supplier after");
+    }
+
+    function _lend(address debtor_, uint256 key, address supplier_, uint96 principal) private {
+        IReceivableRegistry.Confirmation memory c = confirmation(1_000);
+        (c.debtor, c.supplier) = (debtor_, supplier_);
+        uint256 id = registry.confirm(c, signConfirmation(c, key));
+        IScoreAttestation.Attestation memory a = attestation(id, address(pool));
+        a.subject = supplier_;
+        bytes memory signature = signAttestation(a, SIGNER_KEY);
+        vm.prank(supplier_);
+        pool.finance(id, principal, a, signature);
     }
 }

@@ -138,6 +138,17 @@ contract FinancingPoolRepaymentTest is Fixture {
         eq(_owed(id).fee, 601, "no second fee later");
     }
 
+    /// @notice The smallest late fee there is comes due like any other.
+    function test_late_fee_of_a_basis_point() public {
+        vm.prank(bank);
+        pool.setTerms(IFinancingPool.Terms(10_000, 0, 1, 0));
+        uint256 id = confirmed(100_000);
+        financed(id, 70_000);
+        vm.warp(uint256(registry.termsOf(id).dueDate) + 1);
+        eq(_owed(id).fee, 7, "a basis point");
+        eq(_owed(id).interest, 0, "no penalty rate");
+    }
+
     /// @notice What was repaid within grace bears no late fee.
     function test_late_fee_on_the_open_principal_only() public {
         uint256 id = confirmed(100_000);
@@ -277,7 +288,7 @@ contract FinancingPoolRepaymentTest is Fixture {
         yes(interest >= exact && interest <= exact + 1, "within a unit");
     }
 
-    /// @notice Interest that fills all its bits is capped: even then a payment goes through.
+    /// @notice Interest of ages on the largest claim fits its bits: even then a payment goes through.
     function test_late_interest_never_stops_a_payment() public {
         vm.prank(admin);
         pool.admitBank(bank, type(uint96).max);
@@ -288,20 +299,20 @@ contract FinancingPoolRepaymentTest is Fixture {
         pool.setSupplierLimit(supplier, type(uint96).max);
         pool.deposit(1 << 95);
         vm.stopPrank();
-        uint256 id = confirmed(type(uint96).max);
+        uint256 id = confirmed(registry.MAX_FACE());
         IScoreAttestation.Attestation memory a = attestation(id, address(pool));
         a.advanceCapBps = 10_000;
         bytes memory signature = signAttestation(a, SIGNER_KEY);
         vm.prank(supplier);
-        pool.finance(id, 1 << 95, a, signature);
+        pool.finance(id, 1 << 62, a, signature);
         uint256 due = registry.termsOf(id).dueDate;
         for (uint256 year = 1; year < 4; ++year) {
-            vm.warp(due + year * 365 days);
+            vm.warp(due + year * 1_000 * 365 days);
             paid(id, 1);
         }
         Owed memory owed = _owed(id);
-        eq(owed.interest, type(uint96).max, "capped");
-        eq(owed.fee, (1 << 95) - 3, "fee is paid first");
+        eq(owed.interest, 3_000 << 62, "three thousand years at 100 %");
+        eq(owed.fee, (1 << 62) - 3, "fee is paid first");
     }
 
     // ---------------------------------------------------------------- repurchase

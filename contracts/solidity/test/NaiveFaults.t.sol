@@ -109,7 +109,13 @@ contract NaiveFaultsTest is Fixture {
         (done, answer) = address(registry).call(call_);
         yes(!done && answer.length == 0, "does not fit");
 
-        uint256 id = confirmed(type(uint96).max);
+        IReceivableRegistry.Confirmation memory large = confirmation(type(uint96).max);
+        bytes memory consent = signConfirmation(large, DEBTOR_KEY);
+        uint96 most = registry.MAX_FACE();
+        vm.expectRevert(abi.encodeWithSelector(IReceivableRegistry.FaceTooLarge.selector, type(uint96).max, most));
+        registry.confirm(large, consent);
+
+        uint256 id = confirmed(most);
         IScoreAttestation.Attestation memory a = attestation(id, address(pool));
         bytes memory signature = signAttestation(a, SIGNER_KEY);
         _financeRefused(

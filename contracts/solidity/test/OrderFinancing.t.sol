@@ -103,6 +103,21 @@ contract OrderFinancingTest is Fixture {
         eq(orders.accept(o, consent), FIRST, "accepted");
     }
 
+    /// @notice An order counts as live from acceptance on until it ends; each pair's are its own.
+    function test_live_orders() public {
+        eq(orders.liveOrders(supplier, debtor), 0, "none");
+        uint256 first = accepted(orders.MAX_VALUE());
+        uint256 second = opened(10_000, 5_000);
+        eq(orders.liveOrders(supplier, debtor), 2, "two");
+        eq(orders.liveOrders(secondSupplier, debtor), 0, "not another supplier's");
+        vm.startPrank(supplier);
+        orders.lapse(first);
+        eq(orders.liveOrders(supplier, debtor), 1, "one");
+        orders.lapse(second);
+        vm.stopPrank();
+        eq(orders.liveOrders(supplier, debtor), 0, "none again");
+    }
+
     /// @notice A fingerprint has one order, for good.
     function test_accept_refuses_a_taken_fingerprint() public {
         IOrderFinancing.PurchaseOrder memory o = purchaseOrder(10_000);
@@ -157,7 +172,7 @@ contract OrderFinancingTest is Fixture {
 
     /// @notice What the buyer signs is EIP-712's digest of every field, put together here by hand.
     function testFuzz_order_and_delivery_digests(uint96 value, uint40 by, uint16 share, bytes32 document) public {
-        IOrderFinancing.PurchaseOrder memory o = purchaseOrder(uint96(within(value, 1, type(uint96).max)));
+        IOrderFinancing.PurchaseOrder memory o = purchaseOrder(uint96(within(value, 1, orders.MAX_VALUE())));
         o.deliverBy = uint40(block.timestamp + within(by, 1, 3650 days));
         o.upfrontBps = uint16(within(share, 0, 10_000));
         o.documentHash = document;

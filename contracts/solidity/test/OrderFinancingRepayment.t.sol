@@ -114,6 +114,7 @@ contract OrderFinancingRepaymentTest is Fixture {
         _repaid(id, type(uint96).max);
         eq(token.balanceOf(supplier), 140_000 - 40_200, "no more than is owed");
         yes(orders.orderOf(id).status == IOrderFinancing.OrderStatus.Open, "still open");
+        eq(orders.liveOrders(supplier, debtor), 1, "still live");
         eq(orders.openAdvances(supplier, debtor), 0, "none open");
     }
 
@@ -190,6 +191,7 @@ contract OrderFinancingRepaymentTest is Fixture {
         yes(attestations.isUsed(bank, c.attestation.nonce), "used up");
         IOrderFinancing.Order memory order = orders.orderOf(id);
         yes(order.status == IOrderFinancing.OrderStatus.Converted, "converted");
+        eq(orders.liveOrders(supplier, debtor), 0, "not live");
         eq(uint256(order.principal) + order.interestDue, 0, "nothing open");
         yes(pool.loanOf(1).status == IFinancingPool.LoanStatus.Open, "loan");
         vm.expectRevert(_status(id, IOrderFinancing.OrderStatus.Converted));
@@ -371,7 +373,9 @@ contract OrderFinancingRepaymentTest is Fixture {
         uint256 id = _defaulted(40_000);
         _repaid(id, 40_383);
         yes(orders.orderOf(id).status == IOrderFinancing.OrderStatus.Defaulted, "a unit is open");
+        eq(orders.liveOrders(supplier, debtor), 1, "live");
         _repaid(id, 1);
+        eq(orders.liveOrders(supplier, debtor), 0, "not live");
         yes(orders.orderOf(id).status == IOrderFinancing.OrderStatus.Repaid, "repaid");
         eq(pool.bankOf(bank).exposure, 0, "exposure");
         vm.expectRevert(_status(id, IOrderFinancing.OrderStatus.Repaid));

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IERC721Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
+import {FinancingPool} from "../src/FinancingPool.sol";
 import {ReceivableRegistry} from "../src/ReceivableRegistry.sol";
 import {IReceivableRegistry} from "../src/interfaces/IReceivableRegistry.sol";
 import {Fixture} from "./base/Fixture.sol";
@@ -178,17 +179,47 @@ contract ReceivableRegistryConfirmTest is Fixture {
         _refused(c, abi.encodeWithSelector(IReceivableRegistry.OnlyOrders.selector, 5));
     }
 
-    /// @notice While an advance on an order is open, the same two register no other invoice.
-    function test_confirm_refuses_while_an_order_advance_is_open() public {
-        uint256 order = opened(10_000, 5_000);
-        confirmed(1_000);
-        drawn(order, 1);
+    /// @notice An invoice of more than an index can hold is refused; of the most, taken.
+    function test_confirm_bounds_the_face() public {
+        uint96 most = registry.MAX_FACE();
+        eq(most, (1 << 63) - 1, "a signed 64-bit integer");
         _refused(
-            confirmation(1_000), abi.encodeWithSelector(IReceivableRegistry.OrderAdvanceOpen.selector, supplier, debtor)
+            confirmation(most + 1), abi.encodeWithSelector(IReceivableRegistry.FaceTooLarge.selector, most + 1, most)
         );
+        eq(registry.remainingOf(confirmed(most)), most, "the most");
+    }
+
+    /// @notice While an order has not ended, the same two register no other invoice, whether or not its
+    /// advance is drawn yet: what is drawn later would finance the same delivery.
+    function test_confirm_refuses_while_an_order_is_live() public {
+        uint256 before = confirmed(1_000);
+        uint256 order = opened(10_000, 5_000);
+        eq(orders.liveOrders(supplier, debtor), 1, "live orders");
+        bytes memory why = abi.encodeWithSelector(IReceivableRegistry.OrderAdvanceOpen.selector, supplier, debtor);
+        _refused(confirmation(1_000), why);
+        drawn(order, 1);
+        _refused(confirmation(1_000), why);
         IReceivableRegistry.Confirmation memory c = confirmation(1_000);
         c.supplier = secondSupplier;
         registry.confirm(c, signConfirmation(c, DEBTOR_KEY));
+        vm.startPrank(supplier);
+        orders.repay(order, 1);
+        orders.lapse(order);
+        vm.stopPrank();
+        eq(orders.liveOrders(supplier, debtor), 0, "live orders");
+        eq(registry.remainingOf(confirmed(1_000)), registry.remainingOf(before), "again");
+    }
+
+    /// @notice No pool is admitted that holds leaves already: it would know of no loan on them.
+    function test_a_pool_with_leaves_is_not_admitted() public {
+        FinancingPool second =
+            new FinancingPool(address(registry), address(attestations), address(token), admin, 1 days);
+        uint256 id = confirmed(100_000);
+        vm.prank(supplier);
+        registry.transferFrom(supplier, address(second), id);
+        vm.prank(admin);
+        vm.expectRevert(abi.encodeWithSelector(IReceivableRegistry.PoolHoldsLeaves.selector, address(second)));
+        registry.admitPool(address(second));
     }
 
     /// @notice Another's signature is not the debtor's.
@@ -270,7 +301,7 @@ contract ReceivableRegistryConfirmTest is Fixture {
         uint8 changed
     ) public {
         vm.assume(fingerprint != 0);
-        IReceivableRegistry.Confirmation memory c = confirmation(uint96(within(face, 100, type(uint96).max)));
+        IReceivableRegistry.Confirmation memory c = confirmation(uint96(within(face, 100, registry.MAX_FACE())));
         c.dueDate = uint40(block.timestamp + within(dueIn, 1, 3650 days));
         c.disputeWindow = uint40(within(window, 0, 3650 days));
         c.shippedAt = shippedAt;

@@ -346,12 +346,21 @@ contract ReceivableRegistryLineageTest is Fixture {
 
     /// @notice A leaf in dispute stays where it is.
     function test_transfer_only_of_a_live_leaf() public {
-        uint256 id = _disputed();
-        vm.prank(supplier);
-        vm.expectRevert(
-            abi.encodeWithSelector(IReceivableRegistry.NotLive.selector, id, IReceivableRegistry.Status.Disputed)
-        );
-        registry.transferFrom(supplier, THIRD, id);
+        IReceivableRegistry.Confirmation memory c = confirmation(1_000);
+        c.disputeWindow = 1 days;
+        address[2] memory suppliers = [supplier, address(1)];
+        for (uint256 i = 0; i < 2; ++i) {
+            c.supplier = suppliers[i];
+            c.fingerprint = keccak256(abi.encode(i));
+            uint256 id = registry.confirm(c, signConfirmation(c, DEBTOR_KEY));
+            vm.prank(debtor);
+            registry.dispute(id, "short");
+            vm.prank(c.supplier);
+            vm.expectRevert(
+                abi.encodeWithSelector(IReceivableRegistry.NotLive.selector, id, IReceivableRegistry.Status.Disputed)
+            );
+            registry.transferFrom(c.supplier, THIRD, id);
+        }
     }
 
     /// @notice A leaf comes into a pool by the pool's own hand only.

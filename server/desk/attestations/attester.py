@@ -95,7 +95,7 @@ class Attester:
             return Withheld(
                 "the score lacks a party that should have answered; apply again when it does"
             )
-        terms = attested_terms(decided.decision)
+        terms = attested_terms(decided.decision, claim.consumer)
         issued = int(self._clock()) - BACKDATED_SECONDS
         # The number first, and on the disk: no signature without one, none with an old one.
         attestation = Attestation(

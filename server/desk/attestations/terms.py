@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 
 from contracts.units import BasisPoints
 from federation.errors import InputError
+from server.desk.attestations.claims import Consumer
 from server.desk.decisions import Decision
 
 WHOLE = 10_000
 _MOST_RATE = 2**16 - 1
 _MOST_BAND = 2**8 - 1
+_MOST_DAYS = 36_500
+_YEAR_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class AttestedTerms:
     Attributes:
         score_band: the grade's place in the policy, 1 the safest.
         advance_cap_bps: the policy's advance rate, rounded down.
-        rate_bps: the policy's annual rate, rounded up.
+        rate_bps: of an order, the policy's annual rate; of a receivable, the discount rate that
+            comes to it over the tenor. Rounded down: no yearly cost is above the policy's.
         recourse: whether the supplier stands in.
     """
 
@@ -32,8 +36,12 @@ class AttestedTerms:
     recourse: bool
 
 
-def attested_terms(decision: Decision) -> AttestedTerms:
+def attested_terms(decision: Decision, consumer: Consumer) -> AttestedTerms:
     """The terms of an approval.
+
+    The pool takes its rate r' of the advance at once, order financing takes interest in arrears.
+    Who gets 1 − r'·t for 1 after t years pays r' / (1 − r'·t) a year, so that r' = r / (1 + r·t) is
+    the policy's r for the tenor t, and less for a shorter time.
 
     Raises:
         InputError: the policy's decision lacks a term, or one is beyond what the contract takes.
@@ -42,7 +50,10 @@ def attested_terms(decision: Decision) -> AttestedTerms:
     rate = _number(decision.terms, "annual_rate")
     recourse = decision.terms.get("recourse")
     cap = int((share * WHOLE).to_integral_value(ROUND_FLOOR))
-    bps = int((rate * WHOLE).to_integral_value(ROUND_CEILING))
+    if consumer is Consumer.POOL:
+        days = _number(decision.terms, "tenor_days", _MOST_DAYS)
+        rate /= 1 + rate * days / _YEAR_DAYS
+    bps = int((rate * WHOLE).to_integral_value(ROUND_FLOOR))
     if not 1 <= cap <= WHOLE:
         raise _wrong("advance_rate", "from 0.0001 to 1")
     if not 0 <= bps <= _MOST_RATE:
@@ -56,14 +67,14 @@ def attested_terms(decision: Decision) -> AttestedTerms:
     return AttestedTerms(decision.band, BasisPoints(cap), BasisPoints(bps), recourse == "1")
 
 
-def _number(terms: Mapping[str, str], name: str) -> Decimal:
+def _number(terms: Mapping[str, str], name: str, most: int = 100) -> Decimal:
     try:
         number = Decimal(terms.get(name, ""))
     except InvalidOperation:
         raise _wrong(name, "a decimal number") from None
     # Within what any share or rate is, so that no product takes the memory.
-    if not number.is_finite() or not 0 <= number <= 100:
-        raise _wrong(name, "a decimal number from 0 to 100")
+    if not number.is_finite() or not 0 <= number <= most:
+        raise _wrong(name, f"a decimal number from 0 to {most}")
     return number
 
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -260,16 +261,30 @@ APPROVAL = Decision("approve", "r", "p", "ab" * 32, {}, band=2)
     st.decimals(0, "0.5", places=5),
     st.booleans(),
     st.integers(1, 255),
+    st.integers(1, 1_000),
 )
-def test_terms_never_favour_the_supplier(
-    share: Decimal, rate: Decimal, recourse: bool, band: int
+def test_no_term_goes_beyond_the_policys(
+    share: Decimal, rate: Decimal, recourse: bool, band: int, days: int
 ) -> None:
-    """The cap is rounded down, the rate up."""
-    texts = {"advance_rate": str(share), "annual_rate": f"{rate:f}", "recourse": str(int(recourse))}
-    made = attested_terms(replace(APPROVAL, terms=texts, band=band))
+    """Cap and rate are rounded down; a discount comes to the policy's yearly cost and no more."""
+    texts = {
+        "advance_rate": str(share),
+        "annual_rate": f"{rate:f}",
+        "tenor_days": str(days),
+        "recourse": str(int(recourse)),
+    }
+    approval = replace(APPROVAL, terms=texts, band=band)
+    arrears = attested_terms(approval, Consumer.ORDERS)
+    assert arrears.rate_bps == (rate * 10_000).to_integral_value(ROUND_FLOOR)
+    made = attested_terms(approval, Consumer.POOL)
     assert made.advance_cap_bps == (share * 10_000).to_integral_value(ROUND_FLOOR)
-    assert made.rate_bps == (rate * 10_000).to_integral_value(ROUND_CEILING)
     assert (made.recourse, made.score_band) == (recourse, band)
+    years = Fraction(days, 365)
+    for bps, within in ((made.rate_bps, True), (made.rate_bps + 1, False)):
+        discount = Fraction(bps, 10_000)
+        kept = 1 - discount * years
+        cost = discount / kept if kept > 0 else Fraction(10**9)
+        assert (cost <= Fraction(rate)) is within
 
 
 @pytest.mark.parametrize(
@@ -279,21 +294,23 @@ def test_terms_never_favour_the_supplier(
         {"advance_rate": "0.00005"},
         {"advance_rate": "NaN"},
         {"advance_rate": "1e999999"},
-        {"annual_rate": "7"},
+        {"annual_rate": "101"},
         {"annual_rate": "-0.01"},
         {"annual_rate": "free"},
+        {"tenor_days": "-1"},
         {"recourse": "yes"},
     ],
 )
 def test_terms_that_no_contract_takes(changed: dict[str, str]) -> None:
     """The operator hears which term of the policy it is."""
-    good = {"advance_rate": "0.8", "annual_rate": "0.07", "recourse": "1"}
-    assert attested_terms(replace(APPROVAL, terms=good)).rate_bps == 700
+    good = {"advance_rate": "0.8", "annual_rate": "0.07", "tenor_days": "73", "recourse": "1"}
+    assert attested_terms(replace(APPROVAL, terms=good), Consumer.POOL).rate_bps == 690
+    assert attested_terms(replace(APPROVAL, terms=good), Consumer.ORDERS).rate_bps == 700
     (name,) = changed
     with pytest.raises(InputError, match=f"no term '{name}'"):
-        attested_terms(replace(APPROVAL, terms=good | changed))
+        attested_terms(replace(APPROVAL, terms=good | changed), Consumer.POOL)
     with pytest.raises(InputError, match="no grade from 1 to 255"):
-        attested_terms(replace(APPROVAL, terms=good, band=0))
+        attested_terms(replace(APPROVAL, terms=good, band=0), Consumer.POOL)
 
 
 def test_a_desk_without_attestations_loads_no_chain() -> None:

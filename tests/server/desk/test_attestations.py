@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from pathlib import Path
 
 import grpc
@@ -78,8 +78,7 @@ def test_an_application_is_paid_in_one_transaction(
     assert (one.subject, one.claim) == (stage.address("supplier"), claim)
     assert one.model_digest.hex() == MADE.served.digest == attested.decision.score.model_digest
     assert cap(attested) == Decimal(terms["advance_rate"])
-    rate = Decimal(terms["annual_rate"]) * 10_000
-    assert one.rate_bps == rate.to_integral_value(ROUND_CEILING) > 0
+    assert 0 < one.rate_bps <= Decimal(terms["annual_rate"]) * 10_000
     assert one.recourse is True
     assert one.expiry - one.issued_at == timedelta(seconds=600)
     principal = TokenMinor(int(terms["limit_minor"]))
@@ -89,6 +88,8 @@ def test_an_application_is_paid_in_one_transaction(
     receipt = stage.submit("supplier", call)
     payout = stage.gateway.pool.payout_of(receipt)
     assert 0 < payout < principal
+    years = Decimal(terms["tenor_days"]) / 365
+    assert (Decimal(principal) / payout - 1) / years <= Decimal(terms["annual_rate"])
     assert stage.balance("supplier") - before == payout
     loan = stage.gateway.pool.loan(claim)
     assert (loan.status, loan.bank, loan.principal) == (LoanStatus.OPEN, one.bank, principal)

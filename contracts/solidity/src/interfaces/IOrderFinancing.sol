@@ -84,6 +84,7 @@ interface IOrderFinancing {
     event OrderLapsed(uint256 indexed order);
 
     error ZeroAmount();
+    error ValueTooLarge(uint96 value, uint96 most);
     error NotTheSupplier(uint256 order, address caller);
     error NotTheBank(uint256 order, address caller);
     error WrongStatus(uint256 order, OrderStatus status);
@@ -131,4 +132,6 @@ interface IOrderFinancing {
     function owedOn(uint256 id) external view returns (uint96 interest, uint96 principal);
     function drawableOn(uint256 id) external view returns (uint96);
     function openAdvances(address supplier, address buyer) external view returns (uint96);
+    /// @notice Orders of a supplier and buyer that have not ended: neither converted, repaid nor lapsed.
+    function liveOrders(address supplier, address buyer) external view returns (uint256);
 }

@@ -104,6 +104,8 @@ interface IReceivableRegistry {
     error DebtorNotAdmitted(address debtor);
     error TokenNotAdmitted(address token);
     error OnlyPoolTakes(address pool);
+    error PoolHoldsLeaves(address pool);
+    error FaceTooLarge(uint96 face, uint96 most);
     error SignatureExpired(uint40 deadline);
     error SignatureInvalid(address signer);
     error DueDatePassed(uint40 dueDate);
@@ -155,8 +157,8 @@ interface IReceivableRegistry {
     /// @notice The holder gives up part of a leaf (a credit note); all of it settles the leaf.
     function credit(uint256 id, uint96 amount) external;
 
-    /// @notice The holder cancels an invoice that was neither split nor paid; its fingerprint is free
-    /// for a new revision.
+    /// @notice The holder cancels an invoice that was not split, giving up what remains; its fingerprint
+    /// is free for a new revision, which the debtor signs.
     function cancel(uint256 id) external;
 
     /// @notice Pays a leaf, in whole or part, to whoever holds it. Anybody may pay. Never paused.

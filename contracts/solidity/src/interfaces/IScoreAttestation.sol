@@ -54,6 +54,7 @@ interface IScoreAttestation {
     error SignerUnknown(address bank, address signer);
     error SignerExpired(address bank, address signer, uint40 notAfter);
     error SignerAlreadyRevoked(address bank, address signer);
+    error BandOutOfRange(uint8 scoreBand);
     error CapOutOfRange(uint16 advanceCapBps);
     error NotAfterPassed(uint40 notAfter);
 

@@ -82,7 +82,7 @@ abstract contract AttestationSteps is ReceivableSteps {
         a = attestation(claim, consumer);
         a.bank = bank_;
         a.subject = subject;
-        a.advanceCapBps = uint16(_draw(100, 10_000));
+        a.advanceCapBps = uint16(_chance(3) ? 10_000 : _draw(100, 10_000));
         a.rateBps = uint16(_draw(0, 3_000));
         a.recourse = _chance(2);
         a.issuedAt = uint40(clock - _draw(0, 12 hours));

@@ -7,6 +7,7 @@ import {Campaign} from "./Campaign.sol";
 /// invariant a campaign of its own, so that nineteen of them make the same calls nineteen times.
 contract EveryLetterTest is Campaign {
     /// @notice A to T, but for N: see Letters.sol. What fails says its letter.
+    /// forge-config: ci.invariant.runs = 16
     function invariant_every_letter() public {
         _world.everyLetter();
     }

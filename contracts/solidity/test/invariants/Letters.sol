@@ -33,14 +33,18 @@ contract Letters is Watch {
     /// paid and credited sums to its face.
     function letterB() public view {
         uint256[] memory open = new uint256[](lastId + 1);
-        for (uint256 i = 0; i < live.length; ++i) open[leaves[live[i]].root] += registry.remainingOf(live[i]);
+        for (uint256 i = 0; i < live.length; ++i) {
+            open[leaves[live[i]].root] += registry.remainingOf(live[i]);
+        }
         for (uint256 i = 0; i < roots.length; ++i) {
             Tree storage tree = trees[roots[i]];
             eq(open[roots[i]], tree.open, "B: open leaves of an invoice");
             if (!tree.cancelled) eq(tree.open + tree.paid + tree.credited, tree.face, "B: an invoice's face");
         }
         uint256 first = dead.length > 4 ? dead.length - 4 : 0;
-        for (uint256 i = first; i < dead.length; ++i) _checkChildren(dead[i]);
+        for (uint256 i = first; i < dead.length; ++i) {
+            _checkChildren(dead[i]);
+        }
     }
 
     function _checkChildren(uint256 id) private view {
@@ -85,8 +89,12 @@ contract Letters is Watch {
     /// @notice E: the pool's cash is the banks' liquidity and what it holds for receivers.
     function letterE() public view {
         uint256 sum = 0;
-        for (uint256 i = 0; i < banks.length; ++i) sum += pool.bankOf(banks[i]).liquidity;
-        for (uint256 i = 0; i < accounts.length; ++i) sum += pool.heldFor(accounts[i]);
+        for (uint256 i = 0; i < banks.length; ++i) {
+            sum += pool.bankOf(banks[i]).liquidity;
+        }
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            sum += pool.heldFor(accounts[i]);
+        }
         eq(token.balanceOf(address(pool)), sum, "E: the pool's cash");
         eq(coins[1].balanceOf(address(pool)), 0, "E: the pool has no other money");
     }
@@ -95,7 +103,9 @@ contract Letters is Watch {
     function letterF() public view {
         for (uint256 k = 0; k < coins.length; ++k) {
             uint256 sum = 0;
-            for (uint256 i = 0; i < accounts.length; ++i) sum += registry.heldFor(address(coins[k]), accounts[i]);
+            for (uint256 i = 0; i < accounts.length; ++i) {
+                sum += registry.heldFor(address(coins[k]), accounts[i]);
+            }
             eq(coins[k].balanceOf(address(registry)), sum, "F: the registry's cash");
             eq(coins[k].balanceOf(address(orders)), 0, "F: the order contract's cash");
         }
@@ -142,7 +152,9 @@ contract Letters is Watch {
     /// them only as the tables of Watch allow is checked after it.)
     function letterJ() public view {
         uint256 first = dead.length > 4 ? dead.length - 4 : 0;
-        for (uint256 k = first; k < dead.length; ++k) _checkEnded(dead[k]);
+        for (uint256 k = first; k < dead.length; ++k) {
+            _checkEnded(dead[k]);
+        }
         first = endedOrders.length > 4 ? endedOrders.length - 4 : 0;
         for (uint256 k = first; k < endedOrders.length; ++k) {
             IOrderFinancing.Order memory order = orders.orderOf(endedOrders[k]);
@@ -207,7 +219,9 @@ contract Letters is Watch {
     }
 
     function _supplierIndex(address supplier_) private view returns (uint256) {
-        for (uint256 i = 0; i < 3; ++i) if (suppliers[i] == supplier_) return i;
+        for (uint256 i = 0; i < 3; ++i) {
+            if (suppliers[i] == supplier_) return i;
+        }
         return 3;
     }
 
@@ -241,20 +255,24 @@ contract Letters is Watch {
 
     /// @notice P: a supplier's recourse count at a bank is its unpaid loans with recourse in default.
     function letterP() public view {
+        uint256[4][3] memory counts;
+        for (uint256 i = 0; i < loans.length; ++i) {
+            IFinancingPool.Loan memory loan = pool.loanOf(loans[i]);
+            if (!loan.recourse || loan.status == IFinancingPool.LoanStatus.Open) continue;
+            ++counts[_bankIndex(loan.bank)][_supplierIndex(loan.supplier)];
+        }
         for (uint256 n = 0; n < banks.length; ++n) {
             for (uint256 s = 0; s < suppliers.length; ++s) {
-                uint256 count = 0;
-                for (uint256 i = 0; i < loans.length; ++i) {
-                    IFinancingPool.Loan memory loan = pool.loanOf(loans[i]);
-                    if (loan.bank != banks[n] || loan.supplier != suppliers[s] || !loan.recourse) continue;
-                    if (loan.status != IFinancingPool.LoanStatus.Open) ++count;
-                }
-                eq(pool.supplierLine(banks[n], suppliers[s]).recourse, count, "P: loans with recourse in default");
+                eq(
+                    pool.supplierLine(banks[n], suppliers[s]).recourse,
+                    counts[n][s],
+                    "P: loans with recourse in default"
+                );
             }
         }
     }
 
-    /// @notice Q: open advances of supplier and buyer are the principals of their orders; deliveries stay
+    /// @notice Q: open advances of supplier and buyer are the principals of their orders that have not ended; deliveries stay
     /// within the order, draws within what delivery has freed.
     function letterQ() public view {
         for (uint256 s = 0; s < suppliers.length; ++s) {
@@ -263,6 +281,9 @@ contract Letters is Watch {
                     orders.openAdvances(suppliers[s], debtors[n]),
                     _openAdvances(suppliers[s], debtors[n]),
                     "Q: open advances"
+                );
+                eq(
+                    orders.liveOrders(suppliers[s], debtors[n]), _liveOrders(suppliers[s], debtors[n]), "Q: live orders"
                 );
             }
         }
@@ -355,7 +376,7 @@ contract Letters is Watch {
 
     /// @notice What the fuzzer calls; each takes a seed of its own.
     function steps() external pure returns (bytes4[] memory all) {
-        all = new bytes4[](60);
+        all = new bytes4[](61);
         all[0] = this.confirm.selector;
         all[1] = this.split.selector;
         all[2] = this.merge.selector;
@@ -398,6 +419,7 @@ contract Letters is Watch {
         all[39] = this.writeOffOrder.selector;
         all[40] = this.lapseOrder.selector;
         all[41] = this.poseAsOrders.selector;
+        all[60] = this.payTooLate.selector;
         // What campaigns live on comes up more often.
         all[42] = this.confirm.selector;
         all[43] = this.confirm.selector;
@@ -425,7 +447,9 @@ contract Letters is Watch {
     function windDown() external {
         vm.warp(clock);
         _travel(clock + 200 days);
-        for (uint256 i = 0; i < suppliers.length; ++i) _thaw(suppliers[i]);
+        for (uint256 i = 0; i < suppliers.length; ++i) {
+            _thaw(suppliers[i]);
+        }
         while (live.length != 0) _pay(live[live.length - 1], _remaining(live[live.length - 1]));
         while (loans.length != 0) _repurchase(loans[loans.length - 1]);
         for (uint256 i = 0; i < orderIds.length;) {
@@ -446,7 +470,9 @@ contract Letters is Watch {
     }
 
     function _thaw(address account) private {
-        for (uint256 n = 0; n < coins.length; ++n) coins[n].freeze(account, FreezableToken.Freeze.None);
+        for (uint256 n = 0; n < coins.length; ++n) {
+            coins[n].freeze(account, FreezableToken.Freeze.None);
+        }
     }
 
     function _takeAllHeld() private {

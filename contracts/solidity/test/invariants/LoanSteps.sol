@@ -220,7 +220,7 @@ abstract contract LoanSteps is AttestationSteps {
             _refused(a.subject, address(pool), call, IFinancingPool.AdvanceOverCap.selector);
         }
         if (cap == 0) return (0, 0);
-        principal = uint96(_draw(1, cap));
+        principal = uint96(_chance(2) ? cap : _draw(1, cap));
         discount = _interest(principal, a.rateBps, _termsOf(id).dueDate - clock);
         if (discount >= principal) return (0, 0);
     }
@@ -272,7 +272,9 @@ abstract contract LoanSteps is AttestationSteps {
 
     function _accrue(uint256 id) internal {
         IFinancingPool.Loan storage loan = loanOf[id];
-        if (loan.status != IFinancingPool.LoanStatus.Open && loan.status != IFinancingPool.LoanStatus.Defaulted) return;
+        if (loan.status != IFinancingPool.LoanStatus.Open && loan.status != IFinancingPool.LoanStatus.Defaulted) {
+            return;
+        }
         if (clock <= loan.accruedAt) return;
         loan.interestDue += _interest(loan.principal, loan.penaltyRateBps, clock - loan.accruedAt);
         loan.accruedAt = uint40(clock);
@@ -326,6 +328,7 @@ abstract contract LoanSteps is AttestationSteps {
     function repay(uint256 seed) external step(seed) {
         uint256 id = _pick(live, _isFinancedLive);
         if (id == 0) return;
+        _pauseAll(10);
         (uint96 fee, uint96 interest, uint96 principal) = pool.owedOn(id);
         uint96 owed = fee + interest + principal;
         uint256 dice = _throw() % 4;
@@ -335,6 +338,22 @@ abstract contract LoanSteps is AttestationSteps {
         if (poolPaused) _did("repay while paused");
     }
 
+    function _mostlyLent(uint256 id) internal view returns (bool) {
+        return !_held(id) && loanOf[id].penaltyRateBps >= 500 && loanOf[id].principal > _remaining(id) / 10 * 8;
+    }
+
+    /// @dev A claim is paid in full so late that the loan on it is not.
+    function payTooLate(uint256 seed) external step(seed) {
+        uint256 id = _pick(live, _mostlyLent);
+        if (id == 0 || !_chance(2)) return;
+        IFinancingPool.Loan storage loan = loanOf[id];
+        uint256 missing = _remaining(id) > loan.principal ? _remaining(id) - loan.principal : 0;
+        uint256 late = missing * 10_000 * 365 days;
+        _travel(loan.dueDate + late / loan.principal / loan.penaltyRateBps + 2 days);
+        _pay(id, _remaining(id));
+        _did("payTooLate");
+    }
+
     function _canPay(uint256 id) internal view returns (bool) {
         return !_frozen(address(token), loanOf[id].supplier);
     }
@@ -342,6 +361,7 @@ abstract contract LoanSteps is AttestationSteps {
     function repurchase(uint256 seed) external step(seed) {
         uint256 id = _pick(loans, _canPay);
         if (id == 0) return;
+        _pauseAll(6);
         bytes memory call = abi.encodeCall(pool.repurchase, (id));
         _refused(nobody, address(pool), call, IFinancingPool.NotTheSupplier.selector);
         _repurchase(id);
@@ -436,10 +456,7 @@ abstract contract LoanSteps is AttestationSteps {
         _refused(supplier_, address(registry), abi.encodeCall(registry.credit, (id, 1)), notHolder);
         _refused(supplier_, address(registry), abi.encodeCall(registry.cancel, (id)), notHolder);
         _refused(
-            supplier_,
-            address(registry),
-            abi.encodeCall(registry.settleDispute, (id, 1, uint40(clock), "")),
-            notHolder
+            supplier_, address(registry), abi.encodeCall(registry.settleDispute, (id, 1, uint40(clock), "")), notHolder
         );
         _refused(
             supplier_,
@@ -518,6 +535,10 @@ abstract contract LoanSteps is AttestationSteps {
         vm.prank(supplier_);
         (bool succeeded,) = address(pool).call(call);
         yes(!succeeded, "no loan without its payout");
-        eq(IERC20(address(token)).balanceOf(supplier_), cash[address(token)][supplier_], "no payout to a frozen account");
+        eq(
+            IERC20(address(token)).balanceOf(supplier_),
+            cash[address(token)][supplier_],
+            "no payout to a frozen account"
+        );
     }
 }

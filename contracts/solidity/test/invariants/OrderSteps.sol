@@ -67,7 +67,10 @@ abstract contract OrderSteps is LoanSteps {
         if (bank_ == address(0)) bank_ = bank;
         IScoreAttestation.Attestation memory a = _attestation(bank_, order.supplier, id, address(orders));
         a.advanceCapBps = uint16(_draw(1_000, 10_000));
-        uint256 cap = uint256(order.value) * a.advanceCapBps / 10_000;
+        uint256 share = bankTerms[bank_].maxAdvanceBps;
+        if (a.advanceCapBps < share) share = a.advanceCapBps;
+        uint256 cap = uint256(order.value) * share / 10_000;
+        if (cap == 0) return 0;
         bytes memory signature = signAttestation(a, _signerKey(bank_));
         _refused(
             order.supplier,
@@ -84,7 +87,7 @@ abstract contract OrderSteps is LoanSteps {
         order.facility = wantedAmount;
         order.rateBps = a.rateBps;
         order.graceSeconds = bankTerms[bank_].graceSeconds;
-        origins[id] = Origin(order.buyer, wantedAmount, order.value, a.advanceCapBps, 0, id);
+        origins[id] = Origin(order.buyer, wantedAmount, order.value, uint16(share), 0, id);
         _use(bank_, a.nonce);
         _did("openFacility");
     }
@@ -108,10 +111,7 @@ abstract contract OrderSteps is LoanSteps {
         if (id == 0) return;
         IOrderFinancing.Order storage order = orderOf[id];
         IOrderFinancing.Delivery memory d = IOrderFinancing.Delivery({
-            order: id,
-            deliveredValue: order.value + 1,
-            documentHash: keccak256("delivery"),
-            deadline: uint40(clock)
+            order: id, deliveredValue: order.value + 1, documentHash: keccak256("delivery"), deadline: uint40(clock)
         });
         bytes memory call = abi.encodeCall(orders.signDelivery, (d, signDelivery(d, keyOf[order.buyer])));
         _refused(nobody, address(orders), call, IOrderFinancing.DeliveryOverValue.selector);
@@ -186,6 +186,7 @@ abstract contract OrderSteps is LoanSteps {
     function repayOrder(uint256 seed) external step(seed) {
         uint256 id = _pick(orderIds, _owes);
         if (id == 0) return;
+        _pauseAll(6);
         uint96 owed = _owedOnOrder(id);
         _repayOrder(id, uint96(_chance(2) ? _draw(owed, owed + 5) : _draw(1, owed)));
     }
@@ -215,8 +216,8 @@ abstract contract OrderSteps is LoanSteps {
 
     function _convertible(uint256 id) internal view returns (bool) {
         IOrderFinancing.Order storage order = orderOf[id];
-        bool is_ = order.status == IOrderFinancing.OrderStatus.Open
-            || order.status == IOrderFinancing.OrderStatus.Defaulted;
+        bool is_ =
+            order.status == IOrderFinancing.OrderStatus.Open || order.status == IOrderFinancing.OrderStatus.Defaulted;
         return is_ && !_frozen(address(token), order.supplier) && _recourse(order.bank, order.supplier) == 0;
     }
 
@@ -306,8 +307,16 @@ abstract contract OrderSteps is LoanSteps {
     }
 
     function defaultOrder(uint256 seed) external step(seed) {
-        uint256 id = _pick(orderIds, _canDefault);
-        if (id == 0) return;
+        uint256 id = _pick(orderIds, _isLateOrder);
+        if (id == 0) id = _pick(orderIds, _canDefault);
+        if (id != 0) _defaultOrder(id);
+    }
+
+    function _isLateOrder(uint256 id) internal view returns (bool) {
+        return _canDefault(id) && clock > uint256(orderOf[id].deliverBy) + orderOf[id].graceSeconds;
+    }
+
+    function _defaultOrder(uint256 id) private {
         IOrderFinancing.Order storage order = orderOf[id];
         bytes memory call = abi.encodeCall(orders.declareDefault, (id));
         uint256 last = uint256(order.deliverBy) + order.graceSeconds;
@@ -333,7 +342,13 @@ abstract contract OrderSteps is LoanSteps {
 
     function writeOffOrder(uint256 seed) external step(seed) {
         uint256 id = _pick(orderIds, _defaultedOrder);
-        if (id == 0) return;
+        if (id == 0) {
+            id = _pick(orderIds, _canDefault);
+            if (id == 0) return;
+            _travel(uint256(orderOf[id].deliverBy) + orderOf[id].graceSeconds + 1);
+            _defaultOrder(id);
+            _watch();
+        }
         IOrderFinancing.Order storage order = orderOf[id];
         bytes memory call = abi.encodeCall(orders.writeOff, (id));
         _refused(nobody, address(orders), call, IOrderFinancing.NotTheBank.selector);
@@ -369,15 +384,11 @@ abstract contract OrderSteps is LoanSteps {
         address poser = _chance(2) ? _anySupplier() : nobody;
         bytes4 why = IFinancingPool.OnlyOrders.selector;
         address supplier_ = _anySupplier();
-        _refused(
-            poser, address(pool), abi.encodeCall(pool.advanceOrder, (1, bank, supplier_, debtors[0], 1)), why
-        );
+        _refused(poser, address(pool), abi.encodeCall(pool.advanceOrder, (1, bank, supplier_, debtors[0], 1)), why);
         _refused(
             poser, address(pool), abi.encodeCall(pool.retireOrder, (1, bank, supplier_, debtors[0], nobody, 1, 1)), why
         );
-        _refused(
-            poser, address(pool), abi.encodeCall(pool.writeOffOrder, (1, bank, supplier_, debtors[0], 1)), why
-        );
+        _refused(poser, address(pool), abi.encodeCall(pool.writeOffOrder, (1, bank, supplier_, debtors[0], 1)), why);
         _refused(
             poser,
             address(pool),

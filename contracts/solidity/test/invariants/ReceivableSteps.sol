@@ -14,7 +14,14 @@ abstract contract ReceivableSteps is World {
     // ---------------------------------------------------------------- birth
 
     function confirm(uint256 seed) external step(seed) {
+        if (live.length >= MOST_LEAVES) _payOff();
         _confirmed(_chance(3) ? _draw(1, 5 days) : 0);
+    }
+
+    /// @dev Makes room: pays a leaf in full.
+    function _payOff() private {
+        uint256 id = _pick(live, _any);
+        _pay(id, _remaining(id));
     }
 
     /// @dev A new invoice; 0 where there is no room for one, or none may be.
@@ -26,7 +33,7 @@ abstract contract ReceivableSteps is World {
             _refusedByPause(nobody, address(registry), abi.encodeCall(registry.confirm, (c, consent)));
             return 0;
         }
-        if (_openAdvances(c.supplier, c.debtor) != 0) {
+        if (_liveOrders(c.supplier, c.debtor) != 0) {
             _refused(
                 nobody,
                 address(registry),
@@ -91,6 +98,7 @@ abstract contract ReceivableSteps is World {
     // ---------------------------------------------------------------- lineage
 
     function split(uint256 seed) external step(seed) {
+        if (live.length >= MOST_LEAVES) _payOff();
         uint256 id = _pick(live, _divisible);
         if (id == 0) id = _confirmed(0);
         if (id != 0 && _divisible(id)) _split(id, false);
@@ -171,7 +179,9 @@ abstract contract ReceivableSteps is World {
             if (_isLive(other)) all[count++] = other;
         }
         found = new uint256[](count);
-        for (uint256 i = 0; i < count; ++i) found[i] = all[i];
+        for (uint256 i = 0; i < count; ++i) {
+            found[i] = all[i];
+        }
     }
 
     function _merge(uint256 id) private {
@@ -320,8 +330,7 @@ abstract contract ReceivableSteps is World {
     }
 
     function _settlement(uint256 id, uint96 amount) private view returns (bytes memory) {
-        bytes32 typehash =
-            keccak256("DisputeSettlement(uint256 id,uint8 dispute,uint96 credit,uint40 deadline)");
+        bytes32 typehash = keccak256("DisputeSettlement(uint256 id,uint8 dispute,uint96 credit,uint40 deadline)");
         return signTyped(
             keyOf[_termsOf(id).debtor],
             domain("veilscore ReceivableRegistry", address(registry)),
@@ -350,7 +359,7 @@ abstract contract ReceivableSteps is World {
     }
 
     function _cancellable(uint256 id) internal view returns (bool) {
-        return _held(id) && leaves[id].root == id && leaves[id].paid == 0;
+        return _held(id) && leaves[id].root == id;
     }
 
     function _notCancellable(uint256 id) internal view returns (bool) {
@@ -483,6 +492,16 @@ abstract contract ReceivableSteps is World {
         vm.stopPrank();
         (registryPaused, poolPaused) = (which != 1, which != 0);
         _did("pause");
+    }
+
+    /// @dev Now and then, before a repayment, which no pause may stop.
+    function _pauseAll(uint256 in_) internal {
+        if (registryPaused || poolPaused || !_chance(in_)) return;
+        vm.startPrank(pauser);
+        registry.pause();
+        pool.pause();
+        vm.stopPrank();
+        (registryPaused, poolPaused) = (true, true);
     }
 
     function _goOn() private {

@@ -114,9 +114,15 @@ abstract contract World is Fixture {
     }
 
     function _everybodyApproves() private {
-        for (uint256 i = 0; i < debtors.length; ++i) accounts.push(debtors[i]);
-        for (uint256 i = 0; i < suppliers.length; ++i) accounts.push(suppliers[i]);
-        for (uint256 i = 0; i < banks.length; ++i) accounts.push(banks[i]);
+        for (uint256 i = 0; i < debtors.length; ++i) {
+            accounts.push(debtors[i]);
+        }
+        for (uint256 i = 0; i < suppliers.length; ++i) {
+            accounts.push(suppliers[i]);
+        }
+        for (uint256 i = 0; i < banks.length; ++i) {
+            accounts.push(banks[i]);
+        }
         accounts.push(nobody);
         for (uint256 i = 0; i < accounts.length; ++i) {
             vm.startPrank(accounts[i]);
@@ -320,6 +326,13 @@ abstract contract World is Fixture {
     function _interest(uint256 principal, uint256 rateBps, uint256 seconds_) internal pure returns (uint96) {
         uint256 year = 10_000 * 365 days;
         return uint96((principal * rateBps * seconds_ + year - 1) / year);
+    }
+
+    function _liveOrders(address supplier_, address buyer) internal view returns (uint256 count) {
+        for (uint256 i = 0; i < orderIds.length; ++i) {
+            IOrderFinancing.Order storage order = orderOf[orderIds[i]];
+            if (order.supplier == supplier_ && order.buyer == buyer) ++count;
+        }
     }
 
     function _openAdvances(address supplier_, address buyer) internal view returns (uint256 sum) {
