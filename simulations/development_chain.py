@@ -9,7 +9,7 @@ import contextlib
 import platform
 import shutil
 import socket
-import subprocess
+import subprocess  # nosec B404
 import sys
 import time
 from collections.abc import Iterator
@@ -110,7 +110,8 @@ def _anvil(binary: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     command = [str(binary), "--port", str(port), "--host", "127.0.0.1", "--silent"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet)  # nosec B603
     try:
         deadline = time.monotonic() + START_SECONDS
         while True:

@@ -81,7 +81,7 @@ class Teller:
         banks: int = 3,
         most_live: int = 200,
     ) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # nosec B311
         self.encoder = LogEncoder(deployment)
         self.pool = deployment.contracts["pool"]
         self.token = deployment.token or ZERO

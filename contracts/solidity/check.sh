@@ -79,7 +79,7 @@ coverage() {
   rm -rf out-coverage
   mkdir -p out-coverage
   FOUNDRY_OUT=out-coverage/out FOUNDRY_CACHE_PATH=out-coverage/cache \
-    "$forge" coverage --report lcov --report-file out-coverage/lcov.info --exclude-tests \
+    "$forge" coverage --no-match-path "test/{invariants,halmos}/*" --report lcov --report-file out-coverage/lcov.info --exclude-tests \
     --color never >out-coverage/log 2>&1 || { cat out-coverage/log >&2; return 1; }
   (cd "$root" && "$python" -m contracts.solidity.coverage_bar contracts/solidity/out-coverage/lcov.info)
 }
@@ -87,7 +87,7 @@ coverage() {
 # 1,048,576 calls for each invariant, from a new seed, which a failure prints.
 deep() {
   heading "forge test, profile deep"
-  FOUNDRY_PROFILE=deep "$forge" test --match-test '^invariant' \
+  FOUNDRY_PROFILE=deep "$forge" test --match-contract '(EveryLetter|Hostile)Test' \
     --fuzz-seed "0x$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" "$@"
 }
 

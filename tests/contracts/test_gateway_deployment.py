@@ -85,7 +85,9 @@ def test_a_deployment_that_is_there_is_found_again(node: Node, made: Path) -> No
     assert made.read_bytes() == before
 
 
-@pytest.mark.parametrize("lost", [0, 5, 11])
+@pytest.mark.parametrize(
+    "lost", [5, pytest.param(0, marks=pytest.mark.slow), pytest.param(11, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_deployment_goes_on(node: Node, tmp_path: Path, lost: int) -> None:
     """The node goes away at any step: no file; afterwards one deployment and no step twice."""
     signer = new_signer(node, 100 + lost)

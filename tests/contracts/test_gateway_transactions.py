@@ -45,12 +45,12 @@ def purse(
         yield open_purse(node, tmp_path_factory.mktemp("purse"))
 
 
-@pytest.fixture
-def anvil(purse: Purse) -> Purse:
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
     """A node with a pool of waiting transactions, which eth-tester has not."""
-    if purse.node.kind != "anvil":
-        pytest.skip("eth-tester keeps no waiting transactions")
-    return purse
+    unless_missing("anvil")
+    with running_node("anvil") as node:
+        yield open_purse(node, tmp_path_factory.mktemp("purse"))
 
 
 def test_a_dry_run_costs_nothing(purse: Purse) -> None:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from contracts.index.indexer import Progress, Retries
@@ -18,6 +19,7 @@ from tests.contracts.index_chains import LivingChain, contents, fresh, indexer, 
 from tests.contracts.index_killed import BLOCKS, branch
 
 
+@pytest.mark.slow
 def test_kills_at_random_points_leave_whole_chunks(tmp_path: Path) -> None:
     """After each of eight SIGKILLs the tables agree with each other; at the end, with the chain."""
     path = tmp_path / "index.db"

@@ -21,6 +21,7 @@ from tests.contracts.index_chains import (
 )
 
 
+@pytest.mark.slow
 def test_a_hundred_reorganisations_leave_no_trace(tmp_path: Path) -> None:
     """After each of 100 random reorganisations every table equals a fresh index's."""
     chain = LivingChain(seed=7)

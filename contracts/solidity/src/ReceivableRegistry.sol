@@ -335,8 +335,9 @@ contract ReceivableRegistry is
     // ---------------------------------------------------------------- within
 
     /// @dev Only live leaves move; into a pool only by the pool's own hand (a leaf sent there by mistake
-    /// would be lost); out of a pool even while paused, since that ends a repayment.
+    /// would be lost, as one sent to this contract would); out of a pool even while paused, since that ends a repayment.
     function _update(address to, uint256 id, address auth) internal override returns (address from) {
+        if (to == address(this)) revert ERC721InvalidReceiver(to);
         if (to != address(0) && msg.sender != to && isPool[to]) revert OnlyPoolTakes(to);
         from = super._update(to, id, auth);
         if (from != address(0) && to != address(0)) {

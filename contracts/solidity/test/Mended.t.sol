@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IERC721Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IFinancingPool} from "../src/interfaces/IFinancingPool.sol";
 import {IOrderFinancing} from "../src/interfaces/IOrderFinancing.sol";
+import {IReceivableRegistry} from "../src/interfaces/IReceivableRegistry.sol";
 import {IScoreAttestation} from "../src/interfaces/IScoreAttestation.sol";
 import {Fixture} from "./base/Fixture.sol";
 import {HookToken} from "./mocks/HostileTokens.sol";
@@ -107,6 +109,20 @@ contract MendedTest is Fixture {
         orders.openFacility(id, 10_001, a, signature);
         vm.prank(supplier);
         orders.openFacility(id, 10_000, a, signature);
+    }
+
+    /// @notice No leaf goes to the registry itself, where its payments would be nobody's.
+    function test_the_registry_holds_no_leaf() public {
+        uint256 id = confirmed(100_000);
+        bytes memory why = abi.encodeWithSelector(IERC721Errors.ERC721InvalidReceiver.selector, address(registry));
+        vm.prank(supplier);
+        vm.expectRevert(why);
+        registry.transferFrom(supplier, address(registry), id);
+        IReceivableRegistry.Confirmation memory c = confirmation(1_000);
+        c.supplier = address(registry);
+        bytes memory signature = signConfirmation(c, DEBTOR_KEY);
+        vm.expectRevert(why);
+        registry.confirm(c, signature);
     }
 
     /// @notice A stranger's payment of one unit stops no cancellation.

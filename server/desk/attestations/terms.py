@@ -8,7 +8,7 @@ from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 
 from contracts.units import BasisPoints
 from federation.errors import InputError
-from server.desk.attestations.claims import Consumer
+from server.desk.attestations.settings import Consumer
 from server.desk.decisions import Decision
 
 WHOLE = 10_000

@@ -282,9 +282,7 @@ contract Letters is Watch {
                     _openAdvances(suppliers[s], debtors[n]),
                     "Q: open advances"
                 );
-                eq(
-                    orders.liveOrders(suppliers[s], debtors[n]), _liveOrders(suppliers[s], debtors[n]), "Q: live orders"
-                );
+                eq(orders.liveOrders(suppliers[s], debtors[n]), _liveOrders(suppliers[s], debtors[n]), "Q: live orders");
             }
         }
         for (uint256 i = 0; i < orderIds.length; ++i) {
