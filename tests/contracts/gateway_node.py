@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from web3 import Web3
 
 from simulations.development_chain import DevelopmentChain, anvil_path, development_chain
 
 LOSE = object()
 """A hook's answer for: close the connection and say nothing."""
-NODES = ["eth-tester", "anvil"]
+# Both run the same suites; those on anvil are among the slow tests, for the default suite's sake.
+NODES = ["eth-tester", pytest.param("anvil", marks=pytest.mark.slow)]
 Forward = Callable[[], dict[str, Any]]
 Hook = Callable[[str, list[Any], Forward], Any]
 
@@ -183,7 +185,5 @@ def running_node(kind: str) -> Iterator[Node]:
 
 def unless_missing(kind: str) -> None:
     """Skip where anvil is asked for and is not there."""
-    import pytest
-
     if kind == "anvil" and anvil_path() is None:
         pytest.skip("anvil is not installed (npm ci in contracts/solidity brings it)")

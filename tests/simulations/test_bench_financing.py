@@ -24,6 +24,7 @@ from simulations.bench_scoring_federation import Trained
 from simulations.bench_scoring_local import pooled_model
 
 
+@pytest.mark.slow
 def test_applications_are_paid_and_measured(made_trained: Trained, tmp_path: Path) -> None:
     """Every part has a figure, and the parts make up the whole."""
     said: list[str] = []

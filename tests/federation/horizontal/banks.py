@@ -6,6 +6,7 @@ bytes. Whoever drives a run can drop, delay, repeat and change what is sent.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +37,8 @@ from federation.schema import FeatureColumn, FeatureKind, FeatureSpec
 
 FIVE = ("ash", "birch", "cedar", "dogwood", "elm")
 RUN = "run-1"
-KEYS = {name: PartyKey(PartyKey.new_seed()) for name in FIVE}
+# Of the names, so that processes that import this module each for itself agree on them.
+KEYS = {name: PartyKey(hashlib.sha256(name.encode()).digest()) for name in FIVE}
 PINS = {name: key.public for name, key in KEYS.items()}
 BLOCK = 12  # steps whose masks are prepared at once: more cost time, and fewer a second block
 SCHEMA = InputSchema(
