@@ -26,6 +26,7 @@ Struct = TypeVar("Struct")
 
 Account = Annotated[Address, "address"]
 Amount = Annotated[TokenMinor, "uint96"]
+LeafAmount = Annotated[TokenMinor, "uint64"]
 Hash = Annotated[Digest, "bytes32"]
 Moment = Annotated[datetime, "uint40"]
 OptionalMoment = Annotated[datetime | None, "uint40"]

@@ -14,6 +14,7 @@ from contracts.gateway.solidity_values import (
     Account,
     Amount,
     Hash,
+    LeafAmount,
     Moment,
     OptionalMoment,
     Seconds32,
@@ -157,11 +158,10 @@ class Delivery:
 class Leaf:
     """One leaf: what it was worth when made, what is gone from it, how often it was disputed."""
 
-    face: Amount
-    paid: Amount
-    root: Annotated[ReceivableId, "uint64"]
-    credited: Amount
-    parent: Annotated[ReceivableId, "uint64"]
+    face: LeafAmount
+    paid: LeafAmount
+    credited: LeafAmount
+    root: Annotated[ReceivableId, "uint40"]
     depth: Annotated[int, "uint8"]
     disputes: Annotated[int, "uint8"]
     status: Annotated[ReceivableStatus, "uint8"]

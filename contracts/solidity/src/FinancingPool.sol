@@ -20,20 +20,27 @@ import {IScoreAttestation} from "./interfaces/IScoreAttestation.sol";
 contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausable, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    /// @dev What is kept of a loan, in three slots of which the last stays empty unless late interest or
-    /// a late fee is owed and unpaid. Due date and debtor stand in the registry.
+    /// @dev What is kept of a loan, in two slots. Due date and debtor stand in the registry. A payment
+    /// in time changes the second slot alone.
     struct Record {
         address bank;
         uint40 accruedAt;
         uint8 graceDays;
         uint16 penaltyRateBps;
+        // Whether `_dues` holds anything: a payment that finds no dues does not read them.
+        bool hasDues;
+        address supplier;
+        // At most what is claimed, which the registry keeps in 64 bits too.
+        uint64 principal;
         uint16 lateFeeBps;
         bool recourse;
         LoanStatus status;
-        address supplier;
-        uint96 principal;
-        uint96 interestDue;
-        uint96 feeDue;
+    }
+
+    /// @dev What came due after the due date and is unpaid. Of late loans only.
+    struct Dues {
+        uint96 fee;
+        uint96 interest;
     }
 
     bytes32 public constant PAUSER_ROLE = keccak256("PAUSER_ROLE");
@@ -54,6 +61,7 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
     mapping(address bank => mapping(address debtor => Line)) private _debtors;
     mapping(address bank => mapping(address supplier => Line)) private _suppliers;
     mapping(uint256 id => Record) private _loans;
+    mapping(uint256 id => Dues) private _dues;
     /// @notice Payments that could not be delivered, for their receivers to take.
     mapping(address receiver => uint256) public heldFor;
 
@@ -164,35 +172,38 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
     /// payment: no division by what can be 0, no transfer that has to succeed.
     function onPayment(uint256 id, uint96 amount, bool settled, address debtor, uint40 dueDate) external nonReentrant {
         if (msg.sender != address(registry)) revert OnlyRegistry(msg.sender);
-        Record memory loan = _accrued(_loans[id], dueDate);
+        (Record memory loan, Dues memory dues) = _accrued(id, dueDate);
         if (loan.status == LoanStatus.Settled) {
             // Bought back while the token was moving (a token with hooks): all of it is the supplier's.
             _payOrHold(loan.supplier, amount);
             return;
         }
-        uint96 fee = _least(loan.feeDue, amount);
-        uint96 interest = _least(loan.interestDue, amount - fee);
-        uint96 principal = _least(loan.principal, amount - fee - interest);
-        uint96 residual = amount - fee - interest - principal;
+        Dues memory paid;
+        paid.fee = _least(dues.fee, amount);
+        paid.interest = _least(dues.interest, amount - paid.fee);
+        uint96 principal = _least(loan.principal, amount - paid.fee - paid.interest);
+        uint96 residual = amount - paid.fee - paid.interest - principal;
         if (loan.status == LoanStatus.WrittenOff) {
             emit LoanRecovered(id, loan.bank, amount - residual, residual);
         } else {
-            emit LoanRepaid(id, loan.bank, fee, interest, principal, residual);
+            emit LoanRepaid(id, loan.bank, paid.fee, paid.interest, principal, residual);
         }
-        _receive(id, loan, fee, interest, principal, debtor, !settled);
+        _receive(id, loan, dues, paid, principal, debtor);
+        if (!settled && loan.status == LoanStatus.Settled) _giveBack(id, loan.supplier);
         _payOrHold(loan.supplier, residual);
     }
 
     /// @inheritdoc IFinancingPool
     function repurchase(uint256 id) external nonReentrant returns (uint96 amount) {
         IReceivableRegistry.Terms memory terms = registry.termsOf(id);
-        Record memory loan = _accrued(_loans[id], terms.dueDate);
+        (Record memory loan, Dues memory dues) = _accrued(id, terms.dueDate);
         if (loan.status == LoanStatus.None || loan.status == LoanStatus.Settled) revert LoanNotOpen(id, loan.status);
         if (msg.sender != loan.supplier) revert NotTheSupplier(id, msg.sender);
-        amount = loan.feeDue + loan.interestDue + loan.principal;
+        amount = dues.fee + dues.interest + loan.principal;
         bool leafLives = registry.remainingOf(id) != 0;
         emit LoanRepurchased(id, msg.sender, amount);
-        _receive(id, loan, loan.feeDue, loan.interestDue, loan.principal, terms.debtor, leafLives);
+        _receive(id, loan, dues, Dues(dues.fee, dues.interest), loan.principal, terms.debtor);
+        if (leafLives) _giveBack(id, loan.supplier);
         _pull(msg.sender, amount);
     }
 
@@ -213,10 +224,10 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
         if (_loans[id].status != LoanStatus.Defaulted) revert LoanNotOpen(id, _loans[id].status);
         if (msg.sender != _loans[id].bank) revert NotTheBank(id, msg.sender);
         IReceivableRegistry.Terms memory terms = registry.termsOf(id);
-        Record memory loan = _accrued(_loans[id], terms.dueDate);
+        (Record memory loan, Dues memory dues) = _accrued(id, terms.dueDate);
         loan.status = LoanStatus.WrittenOff;
-        _loans[id] = loan;
-        _release(loan.bank, terms.debtor, loan.supplier, loan.principal);
+        _store(id, loan, dues);
+        _release(loan.bank, terms.debtor, loan.supplier, 0, loan.principal);
         emit LoanWrittenOff(id, loan.bank, loan.principal);
     }
 
@@ -262,7 +273,7 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
         external
         onlyOrders
     {
-        _release(bank, debtor, supplier, principal);
+        _release(bank, debtor, supplier, 0, principal);
         emit OrderWrittenOff(order, bank, principal);
     }
 
@@ -291,6 +302,7 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
     /// @inheritdoc IFinancingPool
     function loanOf(uint256 id) external view returns (Loan memory) {
         Record memory loan = _loans[id];
+        Dues memory dues = _dues[id];
         return Loan({
             bank: loan.bank,
             dueDate: registry.termsOf(id).dueDate,
@@ -299,18 +311,18 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
             status: loan.status,
             supplier: loan.supplier,
             principal: loan.principal,
-            interestDue: loan.interestDue,
+            interestDue: dues.interest,
             accruedAt: loan.accruedAt,
             lateFeeBps: loan.lateFeeBps,
-            feeDue: loan.feeDue,
+            feeDue: dues.fee,
             recourse: loan.recourse
         });
     }
 
     /// @inheritdoc IFinancingPool
     function owedOn(uint256 id) external view returns (uint96 fee, uint96 interest, uint96 principal) {
-        Record memory loan = _accrued(_loans[id], registry.termsOf(id).dueDate);
-        return (loan.feeDue, loan.interestDue, loan.principal);
+        (Record memory loan, Dues memory dues) = _accrued(id, registry.termsOf(id).dueDate);
+        return (dues.fee, dues.interest, loan.principal);
     }
 
     /// @inheritdoc IFinancingPool
@@ -378,13 +390,12 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
             accruedAt: dueDate,
             graceDays: uint8(bankTerms.graceSeconds / 1 days),
             penaltyRateBps: bankTerms.penaltyRateBps,
+            hasDues: false,
+            supplier: attestation.subject,
+            principal: uint64(principal),
             lateFeeBps: bankTerms.lateFeeBps,
             recourse: attestation.recourse,
-            status: LoanStatus.Open,
-            supplier: attestation.subject,
-            principal: principal,
-            interestDue: 0,
-            feeDue: 0
+            status: LoanStatus.Open
         });
     }
 
@@ -432,8 +443,11 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
         line.exposure = exposure;
     }
 
-    function _release(address bank, address debtor, address supplier, uint96 principal) private {
-        _banks[bank].exposure -= principal;
+    /// @dev Adds cash to a bank's liquidity and takes principal off the three limits.
+    function _release(address bank, address debtor, address supplier, uint96 cash, uint96 principal) private {
+        BankAccount storage account = _banks[bank];
+        (account.liquidity, account.exposure) = (account.liquidity + cash, account.exposure - principal);
+        if (principal == 0) return;
         _debtors[bank][debtor].exposure -= principal;
         _suppliers[bank][supplier].exposure -= principal;
     }
@@ -441,52 +455,60 @@ contract FinancingPool is IFinancingPool, AccessControlDefaultAdminRules, Pausab
     function _retire(uint256 order, address bank, address supplier, address debtor, uint96 amount, uint96 released)
         private
     {
-        _banks[bank].liquidity += amount;
-        _release(bank, debtor, supplier, released);
+        _release(bank, debtor, supplier, amount, released);
         emit OrderRetired(order, bank, amount, released);
     }
 
-    /// @dev Books what a bank gets on a loan, and ends the loan when nothing is owed any more. `loan` is
-    /// the record as of now, and is stored.
+    /// @dev Books what a bank gets on a loan, and ends the loan when nothing is owed any more. `loan` and
+    /// `dues` are what is owed as of now; they are stored.
     function _receive(
         uint256 id,
         Record memory loan,
-        uint96 fee,
-        uint96 interest,
+        Dues memory dues,
+        Dues memory paid,
         uint96 principal,
-        address debtor,
-        bool leafLives
+        address debtor
     ) private {
-        _banks[loan.bank].liquidity += fee + interest + principal;
-        if (loan.status != LoanStatus.WrittenOff) _release(loan.bank, debtor, loan.supplier, principal);
-        loan.feeDue -= fee;
-        loan.interestDue -= interest;
-        loan.principal -= principal;
-        if (loan.feeDue == 0 && loan.interestDue == 0 && loan.principal == 0) {
+        uint96 released = loan.status == LoanStatus.WrittenOff ? 0 : principal;
+        _release(loan.bank, debtor, loan.supplier, paid.fee + paid.interest + principal, released);
+        loan.principal -= uint64(principal);
+        dues.fee -= paid.fee;
+        dues.interest -= paid.interest;
+        if (dues.fee == 0 && dues.interest == 0 && loan.principal == 0) {
             bool defaulted = loan.status == LoanStatus.Defaulted || loan.status == LoanStatus.WrittenOff;
             if (loan.recourse && defaulted) --_suppliers[loan.bank][loan.supplier].recourse;
             loan.status = LoanStatus.Settled;
             emit LoanSettled(id, loan.bank);
         }
+        _store(id, loan, dues);
+    }
+
+    function _store(uint256 id, Record memory loan, Dues memory dues) private {
+        bool hadDues = loan.hasDues;
+        loan.hasDues = dues.fee != 0 || dues.interest != 0;
+        if (hadDues || loan.hasDues) _dues[id] = dues;
         _loans[id] = loan;
-        if (leafLives && loan.status == LoanStatus.Settled) {
-            IERC721(address(registry)).transferFrom(address(this), loan.supplier, id);
-        }
+    }
+
+    /// @dev A leaf that still lives goes back to its supplier when nothing is owed on it any more.
+    function _giveBack(uint256 id, address supplier) private {
+        IERC721(address(registry)).transferFrom(address(this), supplier, id);
     }
 
     /// @dev A loan with what came due since its last booking: late interest from the due date on, and once
     /// the late fee when the grace period has ended. Nothing more comes due after a write-off.
-    function _accrued(Record memory loan, uint40 dueDate) private view returns (Record memory) {
+    function _accrued(uint256 id, uint40 dueDate) private view returns (Record memory loan, Dues memory dues) {
+        loan = _loans[id];
+        if (loan.hasDues) dues = _dues[id];
         bool accrues = loan.status == LoanStatus.Open || loan.status == LoanStatus.Defaulted;
-        if (!accrues || block.timestamp <= loan.accruedAt) return loan;
+        if (!accrues || block.timestamp <= loan.accruedAt) return (loan, dues);
         // Can't overflow: 2**63 (the largest claim) at 100 % until 2**40 seconds is below 2**79.
-        loan.interestDue += _interest(loan.principal, loan.penaltyRateBps, block.timestamp - loan.accruedAt);
+        dues.interest += _interest(loan.principal, loan.penaltyRateBps, block.timestamp - loan.accruedAt);
         loan.accruedAt = uint40(block.timestamp);
         if (loan.lateFeeBps != 0 && block.timestamp > _graceEnds(dueDate, loan.graceDays)) {
-            loan.feeDue += uint96(Math.mulDiv(loan.principal, loan.lateFeeBps, BASIS, Math.Rounding.Ceil));
+            dues.fee += uint96(Math.mulDiv(loan.principal, loan.lateFeeBps, BASIS, Math.Rounding.Ceil));
             loan.lateFeeBps = 0;
         }
-        return loan;
     }
 
     function _graceEnds(uint40 dueDate, uint8 graceDays) private pure returns (uint256) {

@@ -34,7 +34,7 @@ contract ReceivableRegistry is
 
     /// @dev `root` is 0 while no live tree uses the fingerprint; cancelling raises `revision`.
     struct FingerprintUse {
-        uint64 root;
+        uint40 root;
         uint32 revision;
     }
 
@@ -54,7 +54,7 @@ contract ReceivableRegistry is
 
     /// @notice The order contract, set once.
     address public orders;
-    uint64 private _lastId;
+    uint40 private _lastId;
 
     mapping(uint256 id => Leaf) private _leaves;
     mapping(uint256 root => Terms) private _terms;
@@ -131,7 +131,7 @@ contract ReceivableRegistry is
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(CONFIRMATION_TYPEHASH, confirmation)));
         _checkSignature(confirmation.debtor, confirmation.deadline, digest, signature);
 
-        uint64 root = ++_lastId;
+        uint40 root = ++_lastId;
         id = root;
         use.root = root;
         uint40 disputeUntil = uint40(block.timestamp) + confirmation.disputeWindow;
@@ -145,7 +145,7 @@ contract ReceivableRegistry is
         });
         outstandingOf[confirmation.debtor][confirmation.token] += confirmation.face;
         _announce(id, confirmation, disputeUntil);
-        _mintLeaf(id, _newLeaf(root, 0, 0), confirmation.face, confirmation.supplier);
+        _mintLeaf(id, _newLeaf(root, 0), uint64(confirmation.face), confirmation.supplier);
     }
 
     // ---------------------------------------------------------------- lineage
@@ -166,8 +166,8 @@ contract ReceivableRegistry is
         leaf.status = Status.Split;
         _burn(id);
         uint256 sum;
-        (children, sum) = _mintChildren(_newLeaf(leaf.root, uint64(id), leaf.depth + 1), faces, holders);
-        uint96 remaining = _remaining(leaf);
+        (children, sum) = _mintChildren(_newLeaf(leaf.root, leaf.depth + 1), faces, holders);
+        uint64 remaining = _remaining(leaf);
         if (sum != remaining) revert PartsDoNotSum(id, sum, remaining);
         emit ReceivableSplit(id, children, faces, holders);
     }
@@ -176,8 +176,8 @@ contract ReceivableRegistry is
     function merge(uint256[] calldata ids) external nonReentrant whenNotPaused returns (uint256 id) {
         uint256 count = ids.length;
         if (count < 2 || count > MAX_PARTS) revert PartCount(count);
-        uint64 root = _leaves[ids[0]].root;
-        uint96 face = 0;
+        uint40 root = _leaves[ids[0]].root;
+        uint64 face = 0;
         uint8 depth = 0;
         for (uint256 i = 0; i < count; ++i) {
             Leaf storage leaf = _requireHeld(ids[i]);
@@ -190,7 +190,7 @@ contract ReceivableRegistry is
         }
         id = ++_lastId;
         emit ReceivableMerged(id, ids, face, msg.sender);
-        _mintLeaf(id, _newLeaf(root, uint64(ids[0]), depth), face, msg.sender);
+        _mintLeaf(id, _newLeaf(root, depth), face, msg.sender);
     }
 
     // ---------------------------------------------------------------- disputes, credits, cancellation
@@ -262,7 +262,7 @@ contract ReceivableRegistry is
         if (amount == 0) revert ZeroAmount();
         Leaf storage leaf = _leaves[id];
         if (leaf.status != Status.Live && leaf.status != Status.Disputed) revert NotLive(id, leaf.status);
-        uint96 remaining = _remaining(leaf);
+        uint64 remaining = _remaining(leaf);
         if (amount > remaining) revert Overpayment(id, amount, remaining);
         address holder = _ownerOf(id);
         if (holder == msg.sender) revert PayerIsHolder(id);
@@ -270,9 +270,9 @@ contract ReceivableRegistry is
         address token = terms.token;
 
         bool settled = amount == remaining;
-        leaf.paid += amount;
+        leaf.paid += uint64(amount);
         outstandingOf[terms.debtor][token] -= amount;
-        emit ReceivablePaid(id, msg.sender, holder, amount, remaining - amount);
+        emit ReceivablePaid(id, msg.sender, holder, amount, remaining - uint64(amount));
         if (settled) _settle(id, leaf);
         bool holderIsPool = isPool[holder];
         _deliver(IERC20(token), holder, amount, holderIsPool);
@@ -347,6 +347,13 @@ contract ReceivableRegistry is
         }
     }
 
+    /// @dev The approval of a leaf that ends is left where it stands: an id is never minted again, and a
+    /// leaf is burnt only after its status has said why it ended.
+    function _approve(address to, uint256 id, address auth, bool emitEvent) internal override {
+        bool ends = to == address(0) && !emitEvent && _leaves[id].status > Status.Disputed;
+        if (!ends) super._approve(to, id, auth, emitEvent);
+    }
+
     /// @dev A function of its own, since the event has more fields than the stack has room for.
     function _announce(uint256 id, Confirmation calldata confirmation, uint40 disputeUntil) private {
         emit ReceivableConfirmed(
@@ -375,17 +382,16 @@ contract ReceivableRegistry is
             if (face == 0 || face < dustFloor) revert BelowDustFloor(face, dustFloor);
             sum += face;
             children[i] = ++_lastId;
-            _mintLeaf(children[i], child, face, holders[i]);
+            // A face that 64 bits don't hold makes a sum that no leaf has, which the caller refuses.
+            _mintLeaf(children[i], child, uint64(face), holders[i]);
         }
     }
 
-    function _newLeaf(uint64 root, uint64 parent, uint8 depth) private pure returns (Leaf memory) {
-        return Leaf({
-            face: 0, paid: 0, root: root, credited: 0, parent: parent, depth: depth, disputes: 0, status: Status.Live
-        });
+    function _newLeaf(uint40 root, uint8 depth) private pure returns (Leaf memory) {
+        return Leaf({face: 0, paid: 0, credited: 0, root: root, depth: depth, disputes: 0, status: Status.Live});
     }
 
-    function _mintLeaf(uint256 id, Leaf memory leaf, uint96 face, address holder) private {
+    function _mintLeaf(uint256 id, Leaf memory leaf, uint64 face, address holder) private {
         leaf.face = face;
         _leaves[id] = leaf;
         // Not _safeMint: a receiver's code must not be able to refuse or re-enter.
@@ -393,12 +399,12 @@ contract ReceivableRegistry is
     }
 
     function _credit(uint256 id, Leaf storage leaf, uint96 amount) private {
-        uint96 remaining = _remaining(leaf);
+        uint64 remaining = _remaining(leaf);
         if (amount > remaining) revert OverCredit(id, amount, remaining);
         Terms storage terms = _terms[leaf.root];
-        leaf.credited += amount;
+        leaf.credited += uint64(amount);
         outstandingOf[terms.debtor][terms.token] -= amount;
-        emit ReceivableCredited(id, amount, remaining - amount);
+        emit ReceivableCredited(id, amount, remaining - uint64(amount));
         if (amount == remaining) _settle(id, leaf);
     }
 
@@ -455,7 +461,7 @@ contract ReceivableRegistry is
         if (_ownerOf(id) != msg.sender) revert NotHolder(id, msg.sender);
     }
 
-    function _remaining(Leaf storage leaf) private view returns (uint96) {
+    function _remaining(Leaf storage leaf) private view returns (uint64) {
         return leaf.face - leaf.paid - leaf.credited;
     }
 }

@@ -45,7 +45,7 @@ contract ReceivableRegistryConfirmTest is Fixture {
         eq(holder, supplier, "holder");
         eq(registry.ownerOf(id), supplier, "owner");
         eq(leaf.face, 123_456, "face");
-        eq(uint256(leaf.paid) + leaf.credited + leaf.parent + leaf.depth + leaf.disputes, 0, "nothing yet");
+        eq(uint256(leaf.paid) + leaf.credited + leaf.depth + leaf.disputes, 0, "nothing yet");
         eq(leaf.root, id, "root");
         yes(leaf.status == IReceivableRegistry.Status.Live, "live");
         eq(terms.debtor, debtor, "debtor");

@@ -72,7 +72,6 @@ contract ReceivableRegistryLineageTest is Fixture {
             eq(leaf.face, faces[i], "face");
             eq(uint256(leaf.paid) + leaf.credited + leaf.disputes, 0, "fresh");
             eq(leaf.root, id, "root");
-            eq(leaf.parent, id, "parent");
             eq(leaf.depth, 1, "depth");
             yes(leaf.status == IReceivableRegistry.Status.Live, "live");
             eq(registry.ownerOf(made[i]), holders[i], "holder");
@@ -263,7 +262,6 @@ contract ReceivableRegistryLineageTest is Fixture {
         eq(leaf.face, 850, "face");
         eq(uint256(leaf.paid) + leaf.credited + leaf.disputes, 0, "fresh");
         eq(leaf.root, id, "root");
-        eq(leaf.parent, parts[0], "parent");
         eq(leaf.depth, 1, "depth");
         yes(leaf.status == IReceivableRegistry.Status.Live, "live");
         eq(registry.ownerOf(merged), supplier, "holder");

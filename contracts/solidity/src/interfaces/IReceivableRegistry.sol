@@ -46,13 +46,13 @@ interface IReceivableRegistry {
         uint40 deadline;
     }
 
-    /// @notice One leaf: what it was worth when made, and what is gone from it.
+    /// @notice One leaf: what it was worth when made, and what is gone from it. One storage slot, which
+    /// is why amounts have 64 bits here (`MAX_FACE` sees to it) and parents stand in the events only.
     struct Leaf {
-        uint96 face;
-        uint96 paid;
-        uint64 root;
-        uint96 credited;
-        uint64 parent;
+        uint64 face;
+        uint64 paid;
+        uint64 credited;
+        uint40 root;
         uint8 depth;
         uint8 disputes;
         Status status;

@@ -66,7 +66,7 @@ abstract contract ReceivableSteps is World {
     }
 
     function _bookConfirmed(uint256 id, IReceivableRegistry.Confirmation memory c) internal {
-        _bear(id, id, 0, 0, c.face, c.supplier);
+        _bear(id, id, 0, c.face, c.supplier);
         terms[id] = IReceivableRegistry.Terms({
             debtor: c.debtor,
             dueDate: c.dueDate,
@@ -129,7 +129,7 @@ abstract contract ReceivableSteps is World {
         vm.prank(holder);
         children = registry.split(id, faces, holders);
         for (uint256 i = 0; i < children.length; ++i) {
-            _bear(children[i], leaves[id].root, id, leaves[id].depth + 1, faces[i], holders[i]);
+            _bear(children[i], leaves[id].root, leaves[id].depth + 1, faces[i], holders[i]);
             childrenSum[id] += faces[i];
         }
         _end(id, IReceivableRegistry.Status.Split);
@@ -202,7 +202,7 @@ abstract contract ReceivableSteps is World {
             if (leaves[ids[i]].depth > depth) depth = leaves[ids[i]].depth;
             _end(ids[i], IReceivableRegistry.Status.Merged);
         }
-        _bear(merged, leaves[ids[0]].root, ids[0], depth, face, holder);
+        _bear(merged, leaves[ids[0]].root, depth, face, holder);
         _did("merge");
     }
 

@@ -267,14 +267,13 @@ abstract contract World is Fixture {
         return true;
     }
 
-    function _bear(uint256 id, uint256 root, uint256 parent, uint8 depth, uint96 face, address holder) internal {
+    function _bear(uint256 id, uint256 root, uint8 depth, uint96 face, address holder) internal {
         eq(id, ++lastId, "a new leaf takes the next id");
         leaves[id] = IReceivableRegistry.Leaf({
-            face: face,
+            face: uint64(face),
             paid: 0,
-            root: uint64(root),
             credited: 0,
-            parent: uint64(parent),
+            root: uint40(root),
             depth: depth,
             disputes: 0,
             status: IReceivableRegistry.Status.Live
@@ -302,7 +301,7 @@ abstract contract World is Fixture {
 
     function _bookPaid(uint256 id, uint96 amount) internal {
         bool settles = amount == _remaining(id);
-        leaves[id].paid += amount;
+        leaves[id].paid += uint64(amount);
         trees[leaves[id].root].paid += amount;
         trees[leaves[id].root].open -= amount;
         if (settles) _end(id, IReceivableRegistry.Status.Settled);
@@ -310,7 +309,7 @@ abstract contract World is Fixture {
 
     function _bookCredited(uint256 id, uint96 amount) internal {
         bool settles = amount == _remaining(id);
-        leaves[id].credited += amount;
+        leaves[id].credited += uint64(amount);
         trees[leaves[id].root].credited += amount;
         trees[leaves[id].root].open -= amount;
         if (settles) _end(id, IReceivableRegistry.Status.Settled);
