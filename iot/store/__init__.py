@@ -1,0 +1,1 @@
+"""The lessor's telemetry database: SQLite with a write-ahead log, or PostgreSQL by URL."""
