@@ -56,3 +56,20 @@ quarantine = sa.Table(
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),
 )
+
+machines = sa.Table(
+    "machines",
+    METADATA,
+    sa.Column("device", sa.Integer, primary_key=True),
+    # Samples up to this position are in the state; those after it are folded again at a start.
+    sa.Column("through", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)
+
+checkpoint = sa.Table(
+    "checkpoint",
+    METADATA,
+    # One row: every machine that changed up to this position was kept.
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)

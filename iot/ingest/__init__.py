@@ -1,0 +1,1 @@
+"""From the broker into the database: admitted, put in order, folded, stored, then acknowledged."""
