@@ -93,6 +93,7 @@ def in_database(folder: Path, server: PostgresServer) -> None:
     manifest.write_text(text.replace('path = "merchants.csv"', source))
 
 
+@pytest.mark.slow
 def test_a_database_that_goes_away_in_the_middle(
     folder: Path, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

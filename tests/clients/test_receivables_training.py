@@ -25,6 +25,8 @@ from simulations.supply_chain_bank import write_supply_chain_federation
 from tests.clients.answering_sides import Bank, Side, answering, job_of, offline_points, variant_of
 from tests.clients.example_runs import run_all
 
+pytestmark = pytest.mark.slow
+
 RUN = "r1"
 LATER = 30
 PLAN = SupplyChainPlan(2_500, 120_000, seed=5, days_after=LATER + 1)

@@ -35,6 +35,7 @@ def assert_same(first: SupplierFeatures, second: SupplierFeatures) -> None:
         np.testing.assert_array_equal(values, second.columns[name], err_msg=name)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), cut=st.dates(date(2025, 3, 1), date(2026, 1, 1)))
 def test_a_log_cut_off_gives_the_features_of_the_whole_log(

@@ -178,7 +178,7 @@ def test_times_beyond_the_calendar_are_forever() -> None:
 def test_a_status_that_is_none_is_a_garbled_answer() -> None:
     """A contract of ours never returns it."""
     with pytest.raises(NodeGarbled, match="ReceivableStatus has no 99"):
-        from_abi(structs.Leaf, (1, 0, 1, 0, 0, 0, 0, 99))
+        from_abi(structs.Leaf, (1, 0, 0, 1, 0, 0, 99))
     with pytest.raises(NodeGarbled, match="values expected"):
         from_abi(structs.Leaf, (1, 0))
 

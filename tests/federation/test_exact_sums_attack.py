@@ -64,6 +64,7 @@ def test_under_the_cap_single_labels_stay_blurred(many: list[FeatureColumn]) -> 
     assert labels_read(binned) < 0.70
 
 
+@pytest.mark.slow
 def test_label_noise_blurs_them_even_without_the_cap(many: list[FeatureColumn]) -> None:
     """σ of ε = 2 with 81 features: the ranking of single labels is close to a coin's."""
     parts = np.zeros(BORROWERS, dtype=np.uint8)

@@ -47,6 +47,7 @@ def test_every_balance_is_right_at_every_step(kind: str) -> None:
     assert 0 < story.balances["bank"] - 500_000_00 < 1_000_00
 
 
+@pytest.mark.slow
 def test_a_wrong_balance_ends_the_story(monkeypatch: pytest.MonkeyPatch) -> None:
     """Books that expect another discount than the contract's are told apart by one minor unit."""
     monkeypatch.setattr(financing_story, "RATE", 600)

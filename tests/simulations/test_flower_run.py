@@ -304,6 +304,7 @@ def test_the_disclosure_logs_of_the_run_can_be_checked(run: FlowerRun, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_a_spent_budget_stops_the_next_run(run: FlowerRun) -> None:
     """Status 2, one sentence, no folder of the second run; the first one and the ledger stay."""
     vault = Vault(run.home / "bank" / "vault")

@@ -103,6 +103,7 @@ def assert_alike(
     assert np.corrcoef(plain, federated)[0, 1] > 0.998
 
 
+@pytest.mark.slow
 def test_two_partners_over_the_stream_reach_the_pooled_model(tmp_path: Path) -> None:
     """Three processes, pairwise masks between the partners: the plaintext's scores come out."""
     config = three_parties(tmp_path / "f", "inner")
@@ -129,6 +130,7 @@ def test_label_left_keeps_every_borrower_of_the_bank(tmp_path: Path) -> None:
     assert_alike(*plain_scores(config, "run-1", summaries))
 
 
+@pytest.mark.slow
 def test_the_stream_and_one_process_train_the_same_model(tmp_path: Path) -> None:
     """The transport changes nothing but the random order of the alignment."""
     config = read_federation(write_example(tmp_path / "f"))

@@ -60,6 +60,7 @@ def test_pay_0_of_the_uci_data_is_rebuilt_after_twenty_trees() -> None:
     assert found.fullest == pytest.approx(0.49, abs=0.01)
 
 
+@pytest.mark.slow
 def test_every_code_of_a_few_borrowers_is_rebuilt() -> None:
     transcript, codes = uci_transcript(1_500, 60)
     result = leakage(transcript, dict(enumerate(codes)))
@@ -68,6 +69,7 @@ def test_every_code_of_a_few_borrowers_is_rebuilt() -> None:
     assert result.estimated_found > 0.999
 
 
+@pytest.mark.slow
 def test_fewer_trees_and_sampled_columns_give_less_away() -> None:
     transcript, codes = uci_transcript(4_000, 40, share=0.34)
     truth = dict(enumerate(codes))
@@ -76,6 +78,7 @@ def test_fewer_trees_and_sampled_columns_give_less_away() -> None:
     assert shares[2] - shares[0] > 0.2
 
 
+@pytest.mark.slow
 def test_its_certainty_is_what_it_finds() -> None:
     """A label party without the truth is not told wrong."""
     transcript, codes = uci_transcript(6_000, 5)

@@ -28,6 +28,8 @@ from simulations.run_report import report_input
 from simulations.uci import write_parties
 from tests.clients.example_runs import files_below, run_over_stream
 
+pytestmark = pytest.mark.slow
+
 BORROWERS = 5200
 TRAININGS: list[dict[str, Any]] = [
     {"kind": "split", "exchanges": 5, "joint_exchanges": 1, "learning_rate": 0.005},

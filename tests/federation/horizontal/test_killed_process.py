@@ -7,12 +7,14 @@ import os
 import signal
 
 import numpy as np
+import pytest
 
 from federation.proto.horizontal_pb2 import Order
 from tests.federation.horizontal import bank_process
 from tests.federation.horizontal.banks import FIVE, Answer, Drive, plan_of, step_of
 
 
+@pytest.mark.slow
 def test_a_round_goes_on_exactly_when_a_bank_is_killed_in_it() -> None:
     """SIGKILL after the order had come: the opened total is the sum of the other four."""
     context = multiprocessing.get_context("forkserver")

@@ -45,6 +45,7 @@ def test_an_exact_run_says_that_no_epsilon_holds() -> None:
         assert spent == [(Exact(), RECORD), (Exact(), CLIENT)]
 
 
+@pytest.mark.slow
 def test_record_level_privacy_composes_to_what_was_asked() -> None:
     """Every bank's ledger ends at ε = 4, not above it, also when a step was tried twice."""
 
