@@ -21,7 +21,7 @@ from iot.monitor.monitor import Found, Monitor
 from iot.state.order import Arrival
 from iot.store.database import Database
 from iot.store.keeping import MachineTable, SampleTable, set_aside
-from iot.units import DeviceId, Millis
+from iot.units import MINUTE, DeviceId, Millis
 
 CHECKPOINT_SAMPLES: Final = 100_000
 """How many samples are folded again at a start, at most."""
@@ -50,6 +50,7 @@ class Taken(NamedTuple):
         repeated: messages that had come before, word for word.
         refused: messages that were set aside.
         devices: whose messages they were, for receipts and replay requests.
+        recent: most readings are of the last minute: there is no backlog before them.
         found: verdicts.
     """
 
@@ -57,6 +58,7 @@ class Taken(NamedTuple):
     repeated: int
     refused: int
     devices: frozenset[DeviceId]
+    recent: bool
     found: list[Found]
 
 
@@ -134,7 +136,8 @@ class Intake:
         self.counts["stored"] += stored
         self.counts["repeated"] += repeated
         spoke = frozenset(sample.device for sample in samples)
-        return Taken(stored, repeated, len(refusals), spoke, found)
+        recent = sum(sample.at > now - MINUTE for sample in samples) * 2 > len(samples)
+        return Taken(stored, repeated, len(refusals), spoke, recent, found)
 
     def tick(self, now: Millis) -> list[Found]:
         """Run the timers that are due, and keep what they changed.

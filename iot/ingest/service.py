@@ -92,8 +92,9 @@ class IngestService:
         receipts = Receipts()
         waiting: list[Delivery] = []
         first = next_tick = time.monotonic()
-        # What is due by the clock alone, such as what became due while nobody looked.
-        self.progress.alerts += len(intake.tick(self._clock()))
+        # The clock must not speak before the backlog has: what became due while nobody looked is
+        # due only if no message of that time says otherwise.
+        drained = False
         try:
             while not stopped():
                 patience = BATCH_SECONDS - (time.monotonic() - first) if waiting else TICK_SECONDS
@@ -102,11 +103,12 @@ class IngestService:
                 if taken and not waiting:
                     first = time.monotonic()
                 waiting += taken
+                drained = drained or not waiting
                 overdue = time.monotonic() - first >= BATCH_SECONDS
                 if len(waiting) >= BATCH_MESSAGES or (waiting and overdue):
-                    self._commit(intake, link, receipts, waiting)
+                    drained = self._commit(intake, link, receipts, waiting) or drained
                     waiting = []
-                if time.monotonic() >= next_tick:
+                if drained and time.monotonic() >= next_tick:
                     next_tick = time.monotonic() + TICK_SECONDS
                     self.progress.alerts += len(intake.tick(self._clock()))
             if waiting:
@@ -118,7 +120,8 @@ class IngestService:
 
     def _commit(
         self, intake: Intake, link: BrokerLink, receipts: Receipts, waiting: list[Delivery]
-    ) -> None:
+    ) -> bool:
+        """Store and acknowledge; whether most of it was said just now."""
         now = self._clock()
         messages = [Message(topic, payload, now) for topic, payload, _ in waiting]
         taken = intake.take(messages, now)
@@ -129,3 +132,4 @@ class IngestService:
             link.publish(topic, payload)
         link.acknowledge(waiting)
         self.progress.acknowledged += len(waiting)
+        return taken.recent

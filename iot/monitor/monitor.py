@@ -18,6 +18,7 @@ from iot.fleet.fleet import Fleet, Lease
 from iot.monitor.kept import into, to_bytes
 from iot.monitor.machine import NEVER, Machine
 from iot.rules.rule import Rule, Scene, Verdict
+from iot.rules.untimed import Untimed
 from iot.state.order import Arrival, Order
 from iot.state.step import step_between
 from iot.units import DeviceId, Millis
@@ -60,6 +61,11 @@ class Monitor:
         self._rules = tuple(rules)
         self._fences = fences
         self._observers = [(number, rule.observe) for number, rule in enumerate(self._rules)]
+        self._timed = [
+            (number, rule)
+            for number, rule in enumerate(self._rules)
+            if not isinstance(rule, Untimed)
+        ]
         self.machines: dict[DeviceId, Machine] = {}
         for number, device in enumerate(fleet.devices, 1):
             self.machines[device] = self._new(device, number)
@@ -176,7 +182,8 @@ class Monitor:
         if machine.last is None:
             return found
         scene = Scene(machine.lease, machine.model, None)
-        for rule, memory in zip(self._rules, machine.memories, strict=True):
+        for number, rule in self._timed:
+            memory = machine.memories[number]
             due = rule.due(memory)
             if due is not None and due <= now:
                 verdict = rule.expire(memory, now, machine.last, scene)
@@ -188,8 +195,9 @@ class Monitor:
         """Set the timer of a machine to what is due first. A later time is not put into the heap:
         the timer that runs too early finds nothing due and sets itself anew."""
         due = machine.order.due() or NEVER
-        for rule, memory in zip(self._rules, machine.memories, strict=True):
-            wanted = rule.due(memory)
+        memories = machine.memories
+        for number, rule in self._timed:
+            wanted = rule.due(memories[number])
             if wanted is not None and wanted < due:
                 due = wanted
         if due < machine.due:
