@@ -37,6 +37,7 @@ def add_bench(app: typer.Typer) -> None:
     bench.command("privacy-curve")(bench_privacy_curve)
     bench.command("scoring")(scoring)
     bench.command("index")(bench_index)
+    bench.command("ingest")(bench_ingest)
     bench.command("receivables-features")(bench_receivables_features)
     bench.command("all")(bench_all)
     app.add_typer(bench, name="bench")
@@ -153,6 +154,29 @@ def bench_horizontal(
 
     for name in ROWS if row == "all" else (row,):
         _print(bench(name, range(seeds), _say), as_json)
+
+
+def bench_ingest(
+    messages: Annotated[int, typer.Option(min=1_000, help="Of 300 bytes, QoS 1.")] = 100_000,
+    devices: Annotated[int, typer.Option(min=1, help="That they come from.")] = 1_000,
+    rules: Annotated[bool, typer.Option(help="All rules and the geofence, or none.")] = True,
+    kills: Annotated[int, typer.Option(min=0, help="SIGKILLs of the ingest.")] = 0,
+    broker_kills: Annotated[int, typer.Option(min=0, help="SIGKILLs of the broker.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the moments of the kills.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Store messages from mosquitto (TLS) in SQLite, every batch synced: messages a second, and
+    lost ones.
+
+    Without kills the broker holds all messages before the clock starts. With kills devices send
+    meanwhile, and send again what was not receipted.
+    """
+    from simulations.bench_ingest import bench_ingest as bench
+
+    figures = bench(
+        messages, devices, rules=rules, kills=kills, broker_kills=broker_kills, seed=seed
+    )
+    _print(figures, as_json)
 
 
 def bench_index(
