@@ -398,6 +398,22 @@ contract ReceivableRegistryLineageTest is Fixture {
         eq(registry.ownerOf(id), address(receiver), "holder");
     }
 
+    /// @notice What a holder approved ends with its holding; an approval that is given stands until then.
+    function test_an_approval_ends_with_the_holding() public {
+        uint256 id = confirmed(1_000);
+        vm.prank(supplier);
+        registry.approve(admin, id);
+        eq(registry.getApproved(id), admin, "given");
+        vm.prank(supplier);
+        registry.transferFrom(supplier, secondSupplier, id);
+        eq(registry.getApproved(id), address(0), "ended");
+        vm.prank(secondSupplier);
+        registry.approve(admin, id);
+        vm.prank(secondSupplier);
+        registry.approve(address(0), id);
+        eq(registry.getApproved(id), address(0), "taken back");
+    }
+
     /// @notice A receiver that re-enters on a safe transfer acts as the holder it now is, and as no more.
     function test_safe_transfer_to_a_receiver_that_re_enters() public {
         uint256 id = confirmed(1_000);
