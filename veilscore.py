@@ -12,6 +12,7 @@ import typer.core
 
 import clients.cli
 import contracts.cli
+import iot.cli
 import server.desk.cli
 import simulations.cli
 from federation.errors import VeilscoreError
@@ -35,6 +36,7 @@ simulations.cli.add_commands(app)
 clients.cli.add_commands(app)
 server.desk.cli.add_commands(app)
 contracts.cli.add_commands(app)
+iot.cli.add_commands(app)
 
 
 def main() -> None:

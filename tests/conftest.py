@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from simulations.bench_scoring_federation import Trained
     from tests.clients.postgres_server import PostgresServer
     from tests.examples.served_desk import ServedDesk
+    from tests.iot.mosquitto_broker import MqttBroker
 
 
 RECURSION_LIMIT = sys.getrecursionlimit()
@@ -32,6 +33,15 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip("PostgreSQL is not installed")
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mqtt_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttBroker]:
+    """A running mosquitto; tests tell their messages apart by device and client."""
+    from tests.iot.mosquitto_broker import running_broker
+
+    with running_broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

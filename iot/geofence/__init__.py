@@ -1,0 +1,1 @@
+"""How far a machine is outside the region that its lease names."""
