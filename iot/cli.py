@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import iot.rent.cli
+
 if TYPE_CHECKING:
     from iot.ingest.service import IngestService
 
@@ -138,3 +140,6 @@ def _moment(at: int) -> str:
 
 def _day(at: int | None) -> str:
     return "" if at is None else _moment(at)[:10]
+
+
+iot.rent.cli.add_commands(iot_app)

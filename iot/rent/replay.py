@@ -12,7 +12,7 @@ from iot.rent.entry import Content, RentEntry, content_after, month_of
 from iot.rent.errors import RentRefused
 from iot.rent.ledger import verify
 from iot.rent.rating import rate
-from iot.units import DeviceId, LeaseId
+from iot.units import LeaseId
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ def replay(
     ledger: Iterable[RentEntry],
     leases: Mapping[LeaseId, Lease],
     cards: RateCards,
-    samples_of: Callable[[DeviceId], Sequence[Sample]],
+    samples_of: Callable[[Lease], Sequence[Sample]],
 ) -> Replay:
     """Verify a ledger and rate each entry again.
 
     Args:
         ledger: all entries, in order.
-        samples_of: all samples of a device, in any order; called once per entry.
+        samples_of: the samples of a lease's device, in any order; called once per entry.
 
     Raises:
         LedgerBroken: the chain itself does not hold.
@@ -77,14 +77,14 @@ def _compare(
     posted: Sequence[Content],
     leases: Mapping[LeaseId, Lease],
     cards: RateCards,
-    samples_of: Callable[[DeviceId], Sequence[Sample]],
+    samples_of: Callable[[Lease], Sequence[Sample]],
 ) -> Difference | None:
     content = entry.content
     lease = leases.get(content.lease)
     if lease is None:
         return Difference(entry, None, f"Lease '{content.lease}' is not listed any more.")
     try:
-        rating = rate(lease, cards, samples_of(lease.device), month_of(content), content.known_at)
+        rating = rate(lease, cards, samples_of(lease), month_of(content), content.known_at)
         again = content_after(posted, rating)
     except RentRefused as error:
         return Difference(entry, None, str(error))
