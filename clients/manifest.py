@@ -229,6 +229,11 @@ def _consent(section: Section, manifest: Path) -> ConsentSettings:
             "has 'kind' as \"receivables\", which holds no consents; name a file or a table, or "
             "put the column of the consent's end beside the accounts"
         )
+    if section.values.get("kind") == SourceKind.TELEMETRY:
+        raise section.error(
+            "has 'kind' as \"telemetry\", which holds no consents; name a file or a table, or "
+            "put the column of the consent's end beside the leases"
+        )
     own = ("purpose", "purpose_column", "valid_until_column", "open_ended")
     purpose = section.text("purpose", example="credit-scoring").strip()
     open_ended = section.flag("open_ended", False)

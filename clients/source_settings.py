@@ -30,6 +30,16 @@ account_column = "account"
 chain_id = 31337                 # optional: refuses an index of another chain
 token = "0x..."                  # which deposit token, where the index has claims in several
 unknown_accounts = "refuse"      # accounts that the index never names; or "leave-out"
+
+Or the features of lessees that `iot.features` computes from the archive of leased machines'
+telemetry:
+
+[source]
+kind = "telemetry"
+archive = "archive"              # the folder that the telemetry's roll-up fills
+as_of = 2026-01-31               # what came before midnight UTC counts; or "today"
+leases = "leases.csv"            # a row a lease; `clients.iot.leases` says which columns
+lessee_column = "lessee"         # the default
 """
 
 from __future__ import annotations
@@ -48,6 +58,7 @@ _RECEIVABLES_ONLY = (
     *("as_of", "borrowers", "borrower_column", "account_column"),
     *("chain_id", "token", "unknown_accounts"),
 )
+_TELEMETRY_ONLY = ("archive", "leases", "lessee_column")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*pass(word|wd)[^=&;]*=", re.IGNORECASE)
 
@@ -59,6 +70,7 @@ class SourceKind(StrEnum):
     PARQUET = "parquet"
     SQL = "sql"
     RECEIVABLES = "receivables"
+    TELEMETRY = "telemetry"
 
 
 @dataclass(frozen=True)
@@ -170,7 +182,38 @@ class ReceivablesSource:
         return self.database.where
 
 
-Source = FileSource | DatabaseSource | ReceivablesSource
+@dataclass(frozen=True)
+class TelemetrySource:
+    """Features of lessees as of a date, from an archive of their machines' telemetry.
+
+    Attributes:
+        path: the manifest.
+        section: its table that declares it ('source').
+        archive: the folder.
+        as_of: the date; None is the day of the run, in UTC.
+        leases: the table of leases.
+        lessee_column: its column of the lessee's id.
+    """
+
+    path: Path
+    section: str
+    archive: Path
+    as_of: date | None
+    leases: FileSource
+    lessee_column: str
+
+    @property
+    def place(self) -> str:
+        """What errors name."""
+        return f"{self.path}, telemetry"
+
+    @property
+    def where(self) -> str:
+        """The table of the manifest."""
+        return f"{self.path}: [{self.section}]"
+
+
+Source = FileSource | DatabaseSource | ReceivablesSource | TelemetrySource
 
 
 def is_source(section: Section) -> bool:
@@ -180,8 +223,13 @@ def is_source(section: Section) -> bool:
 
 def allow_source_keys(section: Section) -> None:
     """Refuse keys that are for no kind of source; the others `read_source` judges by the kind."""
-    is_meant = section.values.get("kind") == SourceKind.RECEIVABLES
-    more = (key for key in _RECEIVABLES_ONLY if is_meant or key in section)
+    meant: tuple[str, ...] = ()
+    if section.values.get("kind") == SourceKind.RECEIVABLES:
+        meant = _RECEIVABLES_ONLY
+    elif section.values.get("kind") == SourceKind.TELEMETRY:
+        meant = ("as_of", *_TELEMETRY_ONLY)
+    known = dict.fromkeys((*_RECEIVABLES_ONLY, *_TELEMETRY_ONLY))
+    more = (key for key in known if key in meant or key in section)
     section.allow("kind", *FILE_KEYS, *DATABASE_KEYS, *more)
 
 
@@ -201,6 +249,8 @@ def read_source(section: Section, manifest: Path) -> Source:
         return _database(section, manifest)
     if kind is SourceKind.RECEIVABLES:
         return _receivables(section, manifest)
+    if kind is SourceKind.TELEMETRY:
+        return _telemetry(section, manifest)
     return _file(section, manifest.parent, kind)
 
 
@@ -208,9 +258,12 @@ def _refuse_foreign_keys(section: Section, kind: SourceKind | None) -> None:
     """Refuse keys that are for a source of another kind."""
     url_keys, table_keys = DATABASE_KEYS[:2], DATABASE_KEYS[2:]
     foreign: dict[str, str] = {}
-    if kind in (SourceKind.SQL, SourceKind.RECEIVABLES):
+    if kind in (SourceKind.SQL, SourceKind.RECEIVABLES, SourceKind.TELEMETRY):
         foreign |= dict.fromkeys(FILE_KEYS, f'is for a file, but kind is "{kind}"')
-    else:
+    if kind is SourceKind.TELEMETRY:
+        wanted = f'is for a database, but kind is "{kind}", which lies in a folder'
+        foreign |= dict.fromkeys((*url_keys, *table_keys), wanted)
+    elif kind not in (SourceKind.SQL, SourceKind.RECEIVABLES):
         database = 'is for a database; write kind = "sql" beside it'
         foreign |= dict.fromkeys((*url_keys, *table_keys), database)
     if kind is SourceKind.RECEIVABLES:
@@ -219,6 +272,11 @@ def _refuse_foreign_keys(section: Section, kind: SourceKind | None) -> None:
     else:
         wanted = 'is for receivables on chain; write kind = "receivables" beside it'
         foreign |= dict.fromkeys(_RECEIVABLES_ONLY, wanted)
+    if kind is SourceKind.TELEMETRY:
+        del foreign["as_of"]
+    else:
+        wanted = 'is for telemetry; write kind = "telemetry" beside it'
+        foreign |= dict.fromkeys(_TELEMETRY_ONLY, wanted)
     for key, wanted in foreign.items():
         if key in section:
             raise section.error(f"has '{key}', which {wanted}, or remove it")
@@ -283,6 +341,18 @@ def _receivables(section: Section, manifest: Path) -> ReceivablesSource:
         chain_id,
         section.optional_text("token", example="0x..."),
         section.choice("unknown_accounts", UnknownAccounts, UnknownAccounts.REFUSE),
+    )
+
+
+def _telemetry(section: Section, manifest: Path) -> TelemetrySource:
+    leases = manifest.parent / section.text("leases", example="leases.csv")
+    return TelemetrySource(
+        manifest,
+        section.heading,
+        manifest.parent / section.text("archive", example="archive"),
+        _as_of(section),
+        FileSource(leases, _kind_of_file(section, "leases", leases)),
+        section.text("lessee_column", "lessee"),
     )
 
 

@@ -39,6 +39,7 @@ def add_bench(app: typer.Typer) -> None:
     bench.command("index")(bench_index)
     bench.command("ingest")(bench_ingest)
     bench.command("receivables-features")(bench_receivables_features)
+    bench.command("telemetry-features")(bench_telemetry_features)
     bench.command("all")(bench_all)
     app.add_typer(bench, name="bench")
 
@@ -251,6 +252,20 @@ def bench_receivables_features(
     from simulations.bench_receivables_features import bench_receivables_features as bench
 
     _print(bench(suppliers, events, _say), as_json)
+
+
+def bench_telemetry_features(
+    lessees: Annotated[int, typer.Option(min=1, help="Of one machine each.")] = 10_000,
+    days: Annotated[int, typer.Option(min=1, help="Of one message a minute.")] = 90,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Of those messages, how many are kept, about.")
+    ] = 5_400_000,
+    as_json: AsJson = False,
+) -> None:
+    """Roll samples up and compute all features of all lessees: seconds and memory."""
+    from simulations.bench_telemetry_features import bench_telemetry_features as bench
+
+    _print(bench(lessees, days, samples, _say), as_json)
 
 
 def _say(words: str) -> None:

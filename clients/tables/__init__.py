@@ -1,4 +1,4 @@
-"""Tables of all kinds, read in batches into columns: CSV, Parquet, databases, receivables."""
+"""Tables of all kinds, in batches of columns: files, databases, receivables, telemetry."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clients.source_settings import (
     ReceivablesSource,
     Source,
     SourceKind,
+    TelemetrySource,
 )
 from clients.tables.csv_table import CsvTable
 from clients.tables.parquet_table import ParquetTable
@@ -24,7 +25,7 @@ def open_table(source: Source, now: datetime | None = None) -> Table:
 
     Args:
         source: what the manifest says.
-        now: the run's time, with a time zone; receivables as of "today" need it.
+        now: the run's time, with a time zone; features as of "today" need it.
 
     Raises:
         InputError: a database is asked for, and what reads it is not installed.
@@ -42,6 +43,16 @@ def open_table(source: Source, now: datetime | None = None) -> Table:
                 "pip install 'veilscore[chain]'"
             ) from None
         return ReceivablesTable(source, now)
+    if isinstance(source, TelemetrySource):
+        try:
+            from clients.iot.table import TelemetryTable
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"{source.where} names an archive of telemetry, and the package '{error.name}' is "
+                "not installed; install veilscore with the extra 'iot': "
+                "pip install 'veilscore[iot]'"
+            ) from None
+        return TelemetryTable(source, now)
     return _database_table(source)
 
 

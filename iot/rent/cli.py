@@ -164,6 +164,7 @@ def what_if(
     from iot.rent.ledger import entries
     from iot.rent.money import money_text
     from iot.rent.what_if import what_if as compared
+    from iot.units import RateCardId
 
     with _open(settings) as (telemetry, connection, cards):
         found = list(entries(connection))
