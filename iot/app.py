@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from iot.alerts.book import AlertBook
+from iot.alerts.desk import Desk, DeskSettings
 from iot.errors import TelemetryError
 from iot.fleet.fleet import Fleet
 from iot.fleet.reading import read_fleet
@@ -31,13 +33,30 @@ class Telemetry:
     rules: tuple[Rule, ...]
     database: Database
 
-    def intake(self, sink: Sink | None) -> Intake:
+    def intake(self, sink: Sink) -> Intake:
         """The intake, from what is stored."""
         monitor = Monitor(self.fleet, self.rules, Fences(self.fleet))
         return Intake(self.database, self.fleet, monitor, sink)
 
-    def service(self, sink: Sink | None) -> IngestService:
-        """The ingest, with the broker of the settings."""
+    def alerts(self) -> AlertBook:
+        """The book of alerts; the bank is told where the settings name one."""
+        bank = self.settings.bank
+        return AlertBook(None if bank is None else bank.source)
+
+    def desk(self) -> Desk | None:
+        """The bank's desk; None where the settings name none.
+
+        Raises:
+            BankUnavailable: a file of the settings can't be used.
+        """
+        bank = self.settings.bank
+        if bank is None:
+            return None
+        return Desk(DeskSettings(bank.address, bank.authority, bank.certificate, bank.key))
+
+    def service(self) -> IngestService:
+        """The ingest, with the broker of the settings and the book of alerts."""
+        sink = self.alerts()
         broker = self.settings.broker
         where = BrokerSettings(
             host=broker.host,

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import iot.alerts.cli
 import iot.rent.cli
 
 if TYPE_CHECKING:
+    from iot.alerts.desk import Desk
     from iot.ingest.service import IngestService
+    from iot.store.database import Database
 
 iot_app = typer.Typer(
     help=(
@@ -59,7 +62,10 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with open_telemetry(settings) as telemetry, local_broker(telemetry.settings):
-        service = telemetry.service(None)
+        service = telemetry.service()
+        desk = telemetry.desk()
+        if desk is not None:
+            threading.Thread(target=_deliver, args=(telemetry.database, desk, stop)).start()
         until = time.monotonic() + seconds if seconds else float("inf")
         teller = threading.Thread(target=_tell, args=(service, stop), daemon=True)
         if not quiet:
@@ -71,6 +77,22 @@ def up(
             f"{progress.acknowledged:,} messages stored and acknowledged, "
             f"{progress.alerts:,} verdicts."
         )
+
+
+def _deliver(database: Database, desk: Desk, stop: threading.Event) -> None:
+    """Tell the bank of alerts, as they come."""
+    from iot.alerts.delivery import Delivery
+    from iot.errors import StoreUnavailable
+    from iot.ingest.service import wall_clock
+
+    delivery = Delivery(database, desk)
+    while not stop.wait(0.2):
+        try:
+            delivery.attempt(wall_clock())
+        except StoreUnavailable as error:
+            # Said again next time, which the desk takes as once.
+            sys.stderr.write(f"{error}\n")
+    desk.close()
 
 
 def _tell(service: IngestService, stop: threading.Event) -> None:
@@ -142,4 +164,5 @@ def _day(at: int | None) -> str:
     return "" if at is None else _moment(at)[:10]
 
 
+iot.alerts.cli.add_commands(iot_app)
 iot.rent.cli.add_commands(iot_app)

@@ -14,6 +14,13 @@ user = "ingest"
 password_file = "ingest.password"        # mode 0600
 mqtt = 5                                 # or 3 for brokers of MQTT 3.1.1
 local = false                            # true: `veilscore iot up` starts a broker of its own
+
+[bank]                                   # optional: where alerts go
+address = "desk.bank.example:8443"
+authority = "desk-ca.pem"                # of the desk's certificate
+certificate = "lessor.pem"               # that the bank issued, for the role 'alerts'
+key = "lessor.key"                       # mode 0600
+source = "lessor"                        # the name on that certificate
 ```
 """
 
@@ -28,7 +35,8 @@ from typing import Any, Final
 from iot.errors import TelemetryError
 
 FILE: Final = "telemetry.toml"
-_TOP: Final = ("fleet", "database", "rules", "rate_cards", "broker")
+_TOP: Final = ("fleet", "database", "rules", "rate_cards", "broker", "bank")
+_BANK: Final = ("address", "authority", "certificate", "key", "source")
 _BROKER: Final = ("host", "port", "authority", "user", "password_file", "mqtt", "local")
 
 
@@ -50,6 +58,17 @@ class BrokerSection:
 
 
 @dataclass(frozen=True)
+class BankSection:
+    """Where the bank's desk is, and who we are there."""
+
+    address: str
+    authority: Path
+    certificate: Path
+    key: Path
+    source: str
+
+
+@dataclass(frozen=True)
 class TelemetrySettings:
     """What the file says, with paths as they are from here."""
 
@@ -59,6 +78,7 @@ class TelemetrySettings:
     rules: Path | None
     rate_cards: Path | None
     broker: BrokerSection
+    bank: BankSection | None
 
 
 def read_settings(path: Path) -> TelemetrySettings:
@@ -90,6 +110,22 @@ def read_settings(path: Path) -> TelemetrySettings:
         rules=entries.file("rules") if "rules" in content else None,
         rate_cards=entries.file("rate_cards") if "rate_cards" in content else None,
         broker=_broker(_Entries(path, "broker.", section, _BROKER)),
+        bank=_bank(path, content.get("bank")),
+    )
+
+
+def _bank(path: Path, section: object) -> BankSection | None:
+    if section is None:
+        return None
+    if not isinstance(section, dict):
+        raise SettingsInvalid(f"'{path}': bank must be a table, [bank].")
+    entries = _Entries(path, "bank.", section, _BANK)
+    return BankSection(
+        entries.text("address"),
+        entries.file("authority"),
+        entries.file("certificate"),
+        entries.file("key"),
+        entries.text("source"),
     )
 
 

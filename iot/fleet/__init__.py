@@ -1,1 +1,1 @@
-"""Whose machine works where, on which terms: devices, leases, zones, models, from a reviewed file."""
+"""Whose machine works where, on which terms: a reviewed file of devices, leases and zones."""

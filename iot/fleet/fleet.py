@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from iot.errors import FleetInvalid
 from iot.units import DeviceId, LeaseId, LesseeId, Millis, ModelId, RateCardId, ZoneId
@@ -92,7 +93,7 @@ class Fleet:
                 raise FleetInvalid(
                     f"Lease '{leases[0].id}' is of device '{device}', which is not listed."
                 )
-            for earlier, later in zip(leases, leases[1:], strict=False):
+            for earlier, later in pairwise(leases):
                 if earlier.end is None or earlier.end > later.start:
                     raise FleetInvalid(
                         f"Leases '{earlier.id}' and '{later.id}' of device '{device}' overlap."
