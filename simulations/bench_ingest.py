@@ -35,7 +35,7 @@ from iot.rules.settings import RuleSettings
 from iot.store.database import Database
 from iot.store.tables import samples as sample_rows
 from iot.units import DeviceId, LeaseId, LesseeId, Millis, ModelId, ZoneId
-from simulations.device_load import DeviceLoad, readings
+from simulations.device_load import DeviceLoad, Key, readings
 
 LESSEE = "acme"
 CORNERS = 40
@@ -106,8 +106,8 @@ def _run(
         link = BrokerLink(settings)
         link.connect()
         link.close()
-        load = DeviceLoad(address, "load", password, LESSEE)
-        load.add(samples)
+        load = DeviceLoad(address, "load", password)
+        load.add(samples, lambda _: LESSEE)
         load.connect()
         ingest = _Ingest(settings, folder / "telemetry.db", devices, rules)
         try:
@@ -115,7 +115,7 @@ def _run(
                 _disturb(broker, load, ingest, messages, kills, broker_kills, random.Random(seed))
                 figures: dict[str, Any] = {"kills": kills, "broker_kills": broker_kills}
             else:
-                load.send([(one.device, one.seq) for one in samples])
+                load.send([Key(one.device, one.boot, one.seq) for one in samples])
                 ingest.start()
                 figures = ingest.finish(messages)
         finally:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+import iot.cli
+import simulations.fleet.cli
 from clients.cli import TopologyName
 from federation.errors import InputError
 from simulations.bench_cli import add_bench
@@ -51,6 +53,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(leakage)
     app.command()(receivables)
     add_bench(app)
+    simulations.fleet.cli.add_commands(iot.cli.iot_app)
 
 
 def demo(

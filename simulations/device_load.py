@@ -12,9 +12,9 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from iot.broker.address import BrokerAddress
 from iot.codec.sample import Sample
@@ -54,6 +54,14 @@ def readings(devices: Sequence[DeviceId], messages: int, end: Millis) -> list[Sa
             )
         )
     return made
+
+
+class Key(NamedTuple):
+    """The key of a message."""
+
+    device: DeviceId
+    boot: int
+    seq: int
 
 
 @dataclass
@@ -119,25 +127,25 @@ class DeviceLoad:
     Args:
         address: of the broker.
         user, password: of a service that may publish for every device.
-        lessee: in the topics.
     """
 
-    def __init__(self, address: BrokerAddress, user: str, password: str, lessee: str) -> None:
+    def __init__(self, address: BrokerAddress, user: str, password: str) -> None:
         self._address = address
-        self._user, self._password, self._lessee = user, password, lessee
-        self._spool: dict[DeviceId, dict[int, bytes]] = {}
+        self._user, self._password = user, password
+        self._spool: dict[DeviceId, dict[tuple[int, int], bytes]] = {}
         self._wire: _Wire | None = None
 
     @property
     def unreceipted(self) -> int:
         return sum(len(kept) for kept in self._spool.values())
 
-    def add(self, samples: Sequence[Sample]) -> None:
-        """Put readings of boot 1 into the spools."""
+    def add(self, samples: Iterable[Sample], lessee_of: Callable[[Sample], str]) -> None:
+        """Put readings into the spools, under the topic of whoever had the machine then."""
         for sample in samples:
             payload = encode_json(sample)
-            topic = _text(f"tel/v1/{self._lessee}/{sample.device}/reading")
-            self._spool.setdefault(sample.device, {})[sample.seq] = topic + b"\0\0\0" + payload
+            topic = _text(f"tel/v1/{lessee_of(sample)}/{sample.device}/reading")
+            kept = self._spool.setdefault(sample.device, {})
+            kept[sample.boot, sample.seq] = topic + b"\0\0\0" + payload
 
     def connect(self) -> None:
         """Connect anew and listen for receipts."""
@@ -158,8 +166,8 @@ class DeviceLoad:
             self._wire.stream.close()
             self._wire = None
 
-    def send(self, samples: Sequence[tuple[DeviceId, int]]) -> None:
-        """Publish what is kept of these (device, seq) at QoS 1, and wait for the broker's word.
+    def send(self, samples: Sequence[Key]) -> None:
+        """Publish what is kept of these at QoS 1, and wait for the broker's word.
 
         Raises:
             OSError: the connection is lost; everything is still kept.
@@ -169,8 +177,8 @@ class DeviceLoad:
             raise ConnectionError("not connected")
         for start in range(0, len(samples), AHEAD):
             batch = []
-            for number, (device, seq) in enumerate(samples[start : start + AHEAD], 1):
-                body = self._spool.get(device, {}).get(seq)
+            for number, (device, boot, seq) in enumerate(samples[start : start + AHEAD], 1):
+                body = self._spool.get(device, {}).get((boot, seq))
                 if body is not None:
                     topic_end = 2 + struct.unpack_from("!H", body)[0]
                     packet = body[:topic_end] + struct.pack("!H", number) + body[topic_end + 2 :]
@@ -189,11 +197,15 @@ class DeviceLoad:
             raise ConnectionError("not connected")
         self._handle(self._wire.packets(seconds))
 
-    def kept(self) -> list[tuple[DeviceId, int]]:
+    def kept_of(self, samples: Iterable[Sample]) -> list[Key]:
+        """Keys of these samples, each as often as it is there, in their order."""
+        return [Key(one.device, one.boot, one.seq) for one in samples]
+
+    def kept(self) -> list[Key]:
         """What is not receipted, in the order of the devices' messages."""
         return sorted(
-            ((device, seq) for device, kept in self._spool.items() for seq in kept),
-            key=lambda key: (key[1], key[0]),
+            (Key(device, *key) for device, kept in self._spool.items() for key in kept),
+            key=lambda key: (key.boot, key.seq, key.device),
         )
 
     def _handle(self, packets: Sequence[tuple[int, bytes]]) -> int:
@@ -210,6 +222,6 @@ class DeviceLoad:
         device = DeviceId(body[2:end].decode().split("/")[3])
         receipt = json.loads(body[end + 1 :])
         kept = self._spool.get(device, {})
-        if receipt["boot"] == 1:
-            for seq in [seq for seq in kept if seq <= receipt["through"]]:
-                del kept[seq]
+        through = receipt["boot"], receipt["through"]
+        for key in [key for key in kept if key <= through]:
+            del kept[key]
