@@ -121,7 +121,8 @@ class BrokerLink:
         Raises:
             BrokerUnavailable: the connection is lost.
         """
-        self._turn(seconds, most)
+        # What came along with the subscription's answer is here already.
+        self._turn(0.0 if self._client.deliveries else seconds, most)
         taken, self._client.deliveries = self._client.deliveries, []
         return taken
 

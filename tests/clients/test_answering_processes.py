@@ -85,6 +85,7 @@ def served(federation: Path, party: str) -> Iterator[tuple[subprocess.Popen[str]
         process.communicate(timeout=20)
 
 
+@pytest.mark.slow
 def test_two_partners_answer_a_bank(federation: Path) -> None:
     """Points as offline; a table read again at SIGHUP; an orderly end; a log that says it all."""
     bank = Bank(federation)

@@ -60,6 +60,7 @@ def relay_for(folder: Path, run: str, **settings: object) -> Relay:
     return Relay(f"{run}-session", pins, join_seconds=60, **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["bank", "platform"])
 def test_a_file_that_pins_another_key_for_the_peer(folder: Path, who: str) -> None:
     """Both are at the relay; their handshake does not open, and both hear which keys to compare."""

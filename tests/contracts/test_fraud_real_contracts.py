@@ -117,6 +117,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
     return folder, claims, supplier
 
 
+@pytest.mark.slow
 def test_every_fraud_is_found_and_nothing_else(
     played: tuple[Path, dict[str, list[int]], str],
 ) -> None:

@@ -46,6 +46,7 @@ def many() -> list[FeatureColumn]:
     return unrelated_features(80)
 
 
+@pytest.mark.slow
 def test_as_many_exact_sums_as_borrowers_give_every_label_away(many: list[FeatureColumn]) -> None:
     """The attack works where nothing caps the number of sums."""
     parts = np.zeros(BORROWERS, dtype=np.uint8)

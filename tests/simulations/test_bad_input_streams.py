@@ -125,6 +125,7 @@ def test_keys_of_a_file_that_is_neither(
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_pinned_key_that_is_not_the_platforms_ends_the_whole_command(folder: Path) -> None:
     """Through Flower and Ray: the platform finds it out; no run's folder, no ledger."""
     other = PartyKey(PartyKey.new_seed()).public

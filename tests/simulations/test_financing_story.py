@@ -78,6 +78,7 @@ def test_an_unknown_chain_is_refused() -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_json_object() -> None:
     """`--json` for machines: steps, balances, comparisons."""
     result = CliRunner().invoke(app, ["receivables", "--chain", "eth-tester", "--json"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from iot.units import HOUR
-from simulations.fleet.segments import Segments
+from simulations.fleet.segments import Floats, Segments
 from simulations.fleet.tank import Siphoning, keep_filled
 
 TANK_L = 100.0
@@ -14,9 +14,9 @@ TANK_L = 100.0
 
 def shifts(count: int) -> Segments:
     """Three hours of work every ten."""
-    start = np.arange(count) * 10.0 * HOUR
+    start: Floats = (np.arange(count) * 10 * HOUR).astype(np.float64)
     zeros = np.zeros(count)
-    return Segments(start, start + 3 * HOUR, np.ones(count, np.int64), zeros, zeros, zeros + 1)
+    return Segments(start, start + 3.0 * HOUR, np.ones(count, np.int64), zeros, zeros, zeros + 1)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -94,6 +94,7 @@ def test_sums_alone_suffice_where_there_are_enough() -> None:
     assert np.array_equal(rebuild(transcript).features[0].codes, codes)
 
 
+@pytest.mark.slow
 def test_noise_in_the_sums_protects_and_is_not_taken_for_knowledge() -> None:
     transcript, codes = drawn_transcript(queries=120, noise=600.0)
     blurred = rebuild(transcript, noise=600.0).features[0]

@@ -239,6 +239,7 @@ def test_what_has_no_transcript_is_refused_in_one_sentence(done: Done, elsewhere
         leaks_of(elsewhere, None, 1)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_or_one_json_object(done: Done) -> None:
     """As a person and as a program read it."""
     command = [sys.executable, "-m", "veilscore", "leakage", str(done.folder), "--rounds", "1"]

