@@ -38,6 +38,7 @@ def add_bench(app: typer.Typer) -> None:
     bench.command("scoring")(scoring)
     bench.command("index")(bench_index)
     bench.command("ingest")(bench_ingest)
+    bench.command("rules")(bench_rules)
     bench.command("receivables-features")(bench_receivables_features)
     bench.command("telemetry-features")(bench_telemetry_features)
     bench.command("all")(bench_all)
@@ -178,6 +179,25 @@ def bench_ingest(
         messages, devices, rules=rules, kills=kills, broker_kills=broker_kills, seed=seed
     )
     _print(figures, as_json)
+
+
+def bench_rules(
+    seeds: Annotated[int, typer.Option(min=1, help="How many simulated fleets.")] = 10,
+    first: Annotated[int, typer.Option(help="The first seed; the others follow.")] = 1_001,
+    machines: Annotated[int, typer.Option(min=1, help="In each fleet.")] = 40,
+    days: Annotated[int, typer.Option(min=1, help="Of each.")] = 28,
+    as_json: AsJson = False,
+) -> None:
+    """Precision and recall of every telemetry rule on simulated fleets, against what happened."""
+    from simulations.fleet.measuring import measure_rules
+
+    def say(seed: int) -> None:
+        _say(f"seed {seed} done")
+
+    for rule, figures in measure_rules(
+        range(first, first + seeds), machines, days, say=say
+    ).items():
+        _print({"rule": rule, **figures}, as_json)
 
 
 def bench_index(

@@ -10,7 +10,6 @@ import json
 import math
 import multiprocessing
 import os
-import random
 import resource
 import secrets
 import signal
@@ -20,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from iot.broker.access import BrokerUsers
@@ -112,7 +112,9 @@ def _run(
         ingest = _Ingest(settings, folder / "telemetry.db", devices, rules)
         try:
             if kills or broker_kills:
-                _disturb(broker, load, ingest, messages, kills, broker_kills, random.Random(seed))
+                _disturb(
+                    broker, load, ingest, messages, kills, broker_kills, np.random.default_rng(seed)
+                )
                 figures: dict[str, Any] = {"kills": kills, "broker_kills": broker_kills}
             else:
                 load.send([Key(one.device, one.boot, one.seq) for one in samples])
@@ -139,11 +141,11 @@ def _disturb(
     messages: int,
     kills: int,
     broker_kills: int,
-    random_source: random.Random,
+    rng: np.random.Generator,
 ) -> None:
     """Send while ingest and broker are killed in turns, until all is stored and receipted."""
     ends = ["ingest"] * kills + ["broker"] * broker_kills
-    random_source.shuffle(ends)
+    rng.shuffle(ends)
     ingest.start()
     keys = load.kept()
     piece = max(500, messages // (4 * len(ends)))
@@ -159,7 +161,7 @@ def _disturb(
             time.sleep(0.1)
             load.connect()
             keys, place = load.kept(), 0
-        if ends and random_source.random() < 0.3:
+        if ends and rng.random() < 0.3:
             if ends.pop() == "broker":
                 broker.kill()
                 broker.start()

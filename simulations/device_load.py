@@ -223,5 +223,7 @@ class DeviceLoad:
         receipt = json.loads(body[end + 1 :])
         kept = self._spool.get(device, {})
         through = receipt["boot"], receipt["through"]
-        for key in [key for key in kept if key <= through]:
+        also = [((boot, first), (boot, last)) for boot, first, last in receipt.get("also", ())]
+        stored = [((0, 0), through), *also]
+        for key in [key for key in kept if any(low <= key <= high for low, high in stored)]:
             del kept[key]

@@ -8,12 +8,13 @@ again later, so that losing one loses nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from iot.ingest.admission import NO_LESSEE, ROOT
 from iot.monitor.machine import Machine
+from iot.state.order import Order
 from iot.units import MINUTE, SECOND, DeviceId, Millis
 
 RECEIPT_EVERY: Final = 5 * SECOND
@@ -29,16 +30,22 @@ class Receipts:
     def __init__(self) -> None:
         self._told: dict[DeviceId, Millis] = {}
         self._asked: dict[DeviceId, Millis] = {}
+        self._heard: dict[DeviceId, Machine] = {}
         self._encode = msgspec.json.Encoder().encode
 
-    def due(self, machines: Iterable[Machine], now: Millis) -> Iterator[tuple[str, bytes]]:
-        """Topics and payloads for machines that spoke and are committed."""
+    def heard(self, machines: Iterable[Machine]) -> None:
+        """Note machines whose messages are committed."""
         for machine in machines:
-            device = machine.device
-            if now >= self._told.get(device, Millis(0)) + RECEIPT_EVERY:
-                self._told[device] = now
-                boot, seq = machine.order.through()
-                yield self._topic(machine, "receipt"), self._encode({"boot": boot, "through": seq})
+            self._heard[machine.device] = machine
+
+    def due(self, now: Millis) -> Iterator[tuple[str, bytes]]:
+        """Topics and payloads for machines that were heard and not told since."""
+        for device, machine in list(self._heard.items()):
+            if now < self._told.get(device, Millis(0)) + RECEIPT_EVERY:
+                continue
+            del self._heard[device]
+            self._told[device] = now
+            yield self._topic(machine, "receipt"), self._encode(_receipt(machine.order))
             if machine.order.held or machine.order.gaps:
                 yield from self._replay(machine, now)
 
@@ -58,3 +65,18 @@ class Receipts:
     def _topic(machine: Machine, kind: str) -> str:
         lessee = NO_LESSEE if machine.lease is None else machine.lease.lessee
         return f"{ROOT}/{lessee}/{machine.device}/{kind}"
+
+
+def _receipt(order: Order) -> dict[str, Any]:
+    """Up to where everything is stored, and what is stored beyond."""
+    boot, seq = order.through()
+    receipt: dict[str, Any] = {"boot": boot, "through": seq}
+    if order.held:
+        ranges: list[list[int]] = []
+        for held_boot, held_seq in sorted(order.held):
+            if ranges and ranges[-1][0] == held_boot and ranges[-1][2] == held_seq - 1:
+                ranges[-1][2] = held_seq
+            else:
+                ranges.append([held_boot, held_seq, held_seq])
+        receipt["also"] = ranges[:MOST_RANGES]
+    return receipt

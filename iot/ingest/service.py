@@ -108,9 +108,12 @@ class IngestService:
                 if len(waiting) >= BATCH_MESSAGES or (waiting and overdue):
                     drained = self._commit(intake, link, receipts, waiting) or drained
                     waiting = []
-                if drained and time.monotonic() >= next_tick:
+                if time.monotonic() >= next_tick:
                     next_tick = time.monotonic() + TICK_SECONDS
-                    self.progress.alerts += len(intake.tick(self._clock()))
+                    for topic, payload in receipts.due(self._clock()):
+                        link.publish(topic, payload)
+                    if drained:
+                        self.progress.alerts += len(intake.tick(self._clock()))
             if waiting:
                 self._commit(intake, link, receipts, waiting)
             intake.checkpoint()
@@ -128,7 +131,8 @@ class IngestService:
         self.progress.received += len(waiting)
         self.progress.alerts += len(taken.found)
         machines = intake.monitor.machines
-        for topic, payload in receipts.due((machines[name] for name in taken.devices), now):
+        receipts.heard(machines[name] for name in taken.devices)
+        for topic, payload in receipts.due(now):
             link.publish(topic, payload)
         link.acknowledge(waiting)
         self.progress.acknowledged += len(waiting)

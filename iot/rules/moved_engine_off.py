@@ -31,6 +31,7 @@ class MovedEngineOffSettings:
         open_m: beyond both fixes' accuracies.
         open_fixes: so many in a row.
         accuracy_m: of a fix that does not say.
+        anchor_m: a fix of a larger radius is no anchor: all others would look far away from it.
         immobilise_m: so far away somebody is making off with it.
         clear_m, clear_minutes: within so little for so long it stands again.
     """
@@ -38,6 +39,7 @@ class MovedEngineOffSettings:
     open_m: float = 150.0
     open_fixes: int = 3
     accuracy_m: float = 25.0
+    anchor_m: float = 40.0
     immobilise_m: float = 2_000.0
     clear_m: float = 100.0
     clear_minutes: float = 30.0
@@ -87,7 +89,9 @@ class MovedEngineOff(Untimed):
         if latitude is None or longitude is None:
             return None
         if not memory.anchored:
-            self._anchor(memory, step, latitude, longitude)
+            radius = now.accuracy_m
+            if radius is None or radius <= self._settings.anchor_m:
+                self._anchor(memory, step, latitude, longitude)
             return None
         if not memory.up:
             # Flat is near enough to tell that it stands, which it nearly always does.

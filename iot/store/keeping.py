@@ -32,7 +32,7 @@ class SampleTable:
         self.position: int = connection.scalar(sa.select(sa.func.max(samples.c.position))) or 0
         mark = "?" if connection.dialect.name == "sqlite" else "%s"
         self._insert = (
-            f"INSERT INTO samples ({', '.join(_COLUMNS)}) "
+            f"INSERT INTO samples ({', '.join(_COLUMNS)}) "  # nosec B608 - the table's own names
             f"VALUES ({', '.join([mark] * len(_COLUMNS))}) ON CONFLICT DO NOTHING"
         )
 
