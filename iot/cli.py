@@ -70,8 +70,10 @@ def up(
         teller = threading.Thread(target=_tell, args=(service, stop), daemon=True)
         if not quiet:
             teller.start()
-        service.run(lambda: stop.is_set() or time.monotonic() >= until)
-        stop.set()
+        try:
+            service.run(lambda: stop.is_set() or time.monotonic() >= until)
+        finally:
+            stop.set()
         progress = service.progress
         typer.echo(
             f"{progress.acknowledged:,} messages stored and acknowledged, "

@@ -87,23 +87,25 @@ class IngestService:
     def _serve(self, stopped: Callable[[], bool]) -> None:
         intake = self._open_intake()
         link = BrokerLink(self._settings)
-        link.connect()
-        self.progress.connected = True
         receipts = Receipts()
         waiting: list[Delivery] = []
-        first = next_tick = time.monotonic()
         # The clock must not speak before the backlog has: what became due while nobody looked is
         # due only if no message of that time says otherwise.
         drained = False
         try:
+            link.connect()
+            self.progress.connected = True
+            first = next_tick = time.monotonic()
             while not stopped():
                 patience = BATCH_SECONDS - (time.monotonic() - first) if waiting else TICK_SECONDS
                 room = BATCH_MESSAGES - len(waiting)
+                asked = time.monotonic()
                 taken = link.poll(max(0.0, patience), room)
                 if taken and not waiting:
                     first = time.monotonic()
                 waiting += taken
-                drained = drained or not waiting
+                quiet = time.monotonic() - asked >= TICK_SECONDS
+                drained = drained or (quiet and not waiting)
                 overdue = time.monotonic() - first >= BATCH_SECONDS
                 if len(waiting) >= BATCH_MESSAGES or (waiting and overdue):
                     drained = self._commit(intake, link, receipts, waiting) or drained
