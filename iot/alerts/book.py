@@ -79,7 +79,7 @@ class AlertBook:
                     "version": alert.version,
                     "body": body,
                     "state": "waiting",
-                    "due_ms": now,
+                    "written_ms": now,
                     "attempts": 0,
                 },
             )

@@ -63,17 +63,21 @@ class Delivery:
         self._database = database
         self._bank = bank
         self._failures = 0
+        self._until = Millis(0)
 
     def attempt(self, now: Millis) -> Delivered:
-        """Report what waits and is due, and write down what the bank said.
+        """Report what waits, and write down what the bank said. After a failure everything waits,
+        also what is written meanwhile: no version overtakes the one before it.
 
         Raises:
             StoreUnavailable: what was said is not written down; it is said again next time.
         """
+        if now < self._until:
+            return Delivered(0, 0, None)
         with self._database.transaction() as connection:
             rows = connection.execute(
                 sa.select(outbox.c.number, outbox.c.body)
-                .where(outbox.c.state == "waiting", outbox.c.due_ms <= now)
+                .where(outbox.c.state == "waiting")
                 .order_by(outbox.c.number)
                 .limit(MOST_AT_ONCE)
             ).all()
@@ -84,14 +88,14 @@ class Delivery:
             answers = self._bank.report([row.body for row in rows])
         except BankUnavailable:
             self._failures += 1
-            due = Millis(now + self._pause())
+            self._until = Millis(now + self._pause())
             with self._database.transaction() as connection:
                 connection.execute(
                     sa.update(outbox)
                     .where(outbox.c.number.in_(numbers))
-                    .values(due_ms=due, attempts=outbox.c.attempts + 1)
+                    .values(attempts=outbox.c.attempts + 1)
                 )
-            return Delivered(0, 0, due)
+            return Delivered(0, 0, self._until)
         self._failures = 0
         with self._database.transaction() as connection:
             for number, answer in zip(numbers, answers, strict=True):

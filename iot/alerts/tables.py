@@ -61,7 +61,7 @@ outbox = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     # waiting, delivered, refused.
     sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("due_ms", sa.BigInteger, nullable=False),
+    sa.Column("written_ms", sa.BigInteger, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("answered_ms", sa.BigInteger),
     sa.Column("answer", sa.String(500)),

@@ -202,6 +202,18 @@ def test_what_the_bank_misses_waits_and_is_delivered_once(database: Database) ->
         assert waiting(connection) == {"delivered": 2}
 
 
+def test_a_newer_version_waits_behind_the_one_that_failed(database: Database) -> None:
+    applied(database, verdict())
+    bank = Away(failures=1)
+    delivery = Delivery(database, bank)
+    failed = delivery.attempt(NOON)
+    applied(database, verdict(severity=Severity.REVIEW))
+    assert delivery.attempt(Millis(NOON + 1)).delivered == 0
+    assert failed.retry_ms is not None
+    assert delivery.attempt(failed.retry_ms).delivered == 2
+    assert [DeskAlert.FromString(one).id[-1] for one in bank.stored] == ["1", "2"]
+
+
 def test_a_crash_between_answer_and_note_sends_again(database: Database) -> None:
     applied(database, verdict())
     bank = Away(failures=0)
