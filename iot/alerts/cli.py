@@ -29,6 +29,7 @@ Settings = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="ALERT", help="Its id, or how it begins.")]
 Who = Annotated[str, typer.Option("--by", help="Who does it; it is kept.")]
+Note = Annotated[str, typer.Option(help="What is to be remembered of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines, nothing else.")]
 
 
@@ -77,7 +78,7 @@ def history(settings: Settings, alert: Name, as_json: AsJson = False) -> None:
 
 
 @alerts_app.command()
-def take(settings: Settings, alert: Name, by: Who, note: str = "") -> None:
+def take(settings: Settings, alert: Name, by: Who, note: Note = "") -> None:
     """Take an open alert up."""
     from iot.alerts.life import acknowledged
 
@@ -85,7 +86,7 @@ def take(settings: Settings, alert: Name, by: Who, note: str = "") -> None:
 
 
 @alerts_app.command()
-def close(settings: Settings, alert: Name, by: Who, note: str = "") -> None:
+def close(settings: Settings, alert: Name, by: Who, note: Note = "") -> None:
     """Close an alert that is over."""
     from iot.alerts.life import closed
 
