@@ -1,4 +1,4 @@
-"""The receivables party runs from Flower's app bundle, and its page says what the code does."""
+"""The partners run from Flower's app bundle, and the receivables' page says what the code does."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "receivables.md"
 
 
-def test_the_bundle_holds_what_the_receivables_party_needs(tmp_path: Path) -> None:
+def test_the_bundle_holds_what_the_partners_need(tmp_path: Path) -> None:
     """A node has the packages that we depend on, and of ours only what is in the bundle."""
     # Not the whole checkout: what npm and the compilers leave in it takes long to look through.
-    for folder in ("federation", "clients", "server", "contracts", "simulations"):
+    for folder in ("federation", "clients", "server", "contracts", "iot", "simulations"):
         ignored = shutil.ignore_patterns("node_modules", "lib", "out", "cache", "__pycache__")
         shutil.copytree(ROOT / folder, tmp_path / "source" / folder, ignore=ignored)
     for name in ("pyproject.toml", "LICENSE", "README.md", ".gitignore"):
@@ -36,7 +36,8 @@ def test_the_bundle_holds_what_the_receivables_party_needs(tmp_path: Path) -> No
     assert not [name for name in names if name.startswith("contracts/solidity/")]
     code = (
         "import clients.app, clients.receivables.table as table, contracts.features.reading;"
-        "print(table.__file__, contracts.features.reading.__file__)"
+        "import clients.iot.table, iot.features.reading;"
+        "print(table.__file__, contracts.features.reading.__file__, iot.features.reading.__file__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -46,7 +47,7 @@ def test_the_bundle_holds_what_the_receivables_party_needs(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(str(tmp_path / "app")) == 2
+    assert done.stdout.count(str(tmp_path / "app")) == 3
 
 
 def test_the_page_has_the_definitions_and_a_manifest_that_is_read(tmp_path: Path) -> None:
