@@ -47,8 +47,9 @@ def test_a_fleet_comes_up_and_is_billed(tmp_path: Path) -> None:
         told, _ = up.communicate(timeout=PATIENCE)
     finally:
         if up.poll() is None:
-            up.kill()
-            up.wait()
+            # Not killed: it has a broker of its own to stop.
+            up.terminate()
+            up.wait(PATIENCE)
     assert up.returncode == 0
     assert "stored and acknowledged" in told
     figures = json.loads(veilscore("iot", "status", folder, "--json"))
