@@ -35,7 +35,7 @@ from iot.rules.settings import RuleSettings
 from iot.store.database import Database
 from iot.store.tables import samples as sample_rows
 from iot.units import DeviceId, LeaseId, LesseeId, Millis, ModelId, ZoneId
-from simulations.device_load import DeviceLoad, Key, readings
+from simulations.device_load import DeviceLoad, keys_of, readings
 
 LESSEE = "acme"
 CORNERS = 40
@@ -117,7 +117,7 @@ def _run(
                 )
                 figures: dict[str, Any] = {"kills": kills, "broker_kills": broker_kills}
             else:
-                load.send([Key(one.device, one.boot, one.seq) for one in samples])
+                load.send(keys_of(samples))
                 ingest.start()
                 figures = ingest.finish(messages)
         finally:

@@ -64,6 +64,11 @@ class Key(NamedTuple):
     seq: int
 
 
+def keys_of(samples: Iterable[Sample]) -> list[Key]:
+    """Keys of these samples, each as often as it is there, in their order."""
+    return [Key(one.device, one.boot, one.seq) for one in samples]
+
+
 @dataclass
 class _Wire:
     """One MQTT 5 connection with TLS."""
@@ -196,10 +201,6 @@ class DeviceLoad:
         if self._wire is None:
             raise ConnectionError("not connected")
         self._handle(self._wire.packets(seconds))
-
-    def kept_of(self, samples: Iterable[Sample]) -> list[Key]:
-        """Keys of these samples, each as often as it is there, in their order."""
-        return [Key(one.device, one.boot, one.seq) for one in samples]
 
     def kept(self) -> list[Key]:
         """What is not receipted, in the order of the devices' messages."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from iot.broker.access import ROOT
 from iot.codec.refusal import Reason, Refusal
 from iot.codec.sample import Sample
 from iot.codec.wire import PayloadRefused, decode
@@ -15,7 +16,6 @@ from iot.fleet.fleet import Fleet, Lease
 from iot.monitor.machine import NEVER
 from iot.units import DAY, MINUTE, DeviceId, Millis
 
-ROOT: Final = "tel/v1"
 LARGEST_PAYLOAD: Final = 16_384
 """Bytes; a reading with everything in it has 600."""
 AHEAD: Final = 5 * MINUTE

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from iot.ingest.admission import NO_LESSEE, ROOT
+from iot.broker.access import ROOT
+from iot.ingest.admission import NO_LESSEE
 from iot.monitor.machine import Machine
 from iot.state.order import Order
 from iot.units import MINUTE, SECOND, DeviceId, Millis

@@ -21,7 +21,7 @@ from iot.ingest.admission import NO_LESSEE
 from iot.local_broker import PASSWORDS, read_users
 from iot.telemetry_file import FILE, read_settings
 from iot.units import DAY, Millis, RateCardId
-from simulations.device_load import DeviceLoad
+from simulations.device_load import DeviceLoad, keys_of
 from simulations.fleet.plan import Plan
 from simulations.fleet.population import draw_population, write_population
 from simulations.fleet.streams import arrival_stream, run_fleet, truths
@@ -127,7 +127,7 @@ def play(folder: Path, say: Callable[[int, int], None]) -> int:
         load.connect()
         for piece in _pieces(arrival_stream(runs)):
             load.add(piece, lambda sample: _lessee(fleet, sample))
-            load.send(load.kept_of(piece))
+            load.send(keys_of(piece))
             sent += len(piece)
             say(sent, load.unreceipted)
         until = time.monotonic() + 60
